@@ -1,0 +1,10 @@
+//! The one service that walks the path.
+
+mod future;
+mod layer;
+mod parked;
+mod service;
+
+pub use future::ResponseFuture;
+pub use layer::{AdmitLayer, Path};
+pub use service::Admit;

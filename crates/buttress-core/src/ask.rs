@@ -1,0 +1,56 @@
+//! Reading from a request what it asks for.
+
+use crate::rejection::Rejection;
+use crate::time::Now;
+
+/// Reads from a request what a policy must know to decide: its key, its cost, its deadline.
+///
+/// A policy is built before the type of the request is known, and a request that waits must not be
+/// read again; so reading is a trait of its own, and its result, the demand, is all that an admission
+/// sees.
+///
+/// A tuple of asks is the ask of a tuple of policies.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot read what a `{Req}` asks for",
+    note = "the key, the cost and the other readers of this layer must all accept this request type"
+)]
+pub trait Ask<Req> {
+    /// What the request asks for.
+    type Demand;
+
+    /// Reads it once; `None` exempts the request: it goes straight to the inner service.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] with [`Reason::MissingKey`](crate::Reason::MissingKey) if the request lacks
+    /// what the limit is kept by.
+    fn ask(&self, request: &Req, now: &Now) -> Result<Option<Self::Demand>, Rejection>;
+}
+
+/// Every request asks for the same: its place, or to be let through.
+impl<Req> Ask<Req> for () {
+    type Demand = ();
+
+    #[inline]
+    fn ask(&self, _: &Req, _: &Now) -> Result<Option<()>, Rejection> {
+        Ok(Some(()))
+    }
+}
+
+macro_rules! tuple_ask {
+    ($($name:ident)+) => {
+        impl<Req, $($name: Ask<Req>),+> Ask<Req> for ($($name,)+) {
+            type Demand = ($(Option<$name::Demand>,)+);
+
+            #[expect(non_snake_case, reason = "one name serves for the type and its value")]
+            fn ask(&self, request: &Req, now: &Now) -> Result<Option<Self::Demand>, Rejection> {
+                let ($($name,)+) = self;
+                Ok(Some(($($name.ask(request, now)?,)+)))
+            }
+        }
+    };
+}
+
+tuple_ask!(A B);
+tuple_ask!(A B C);
+tuple_ask!(A B C D);

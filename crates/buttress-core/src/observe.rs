@@ -1,0 +1,189 @@
+//! Watching what an admission decides.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+use crate::admission::{Admission, Verdict};
+use crate::outcome::Outcome;
+use crate::permit::{End, Permit, Ticket};
+use crate::rejection::Rejection;
+use crate::time::Now;
+
+/// Something an admission did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A request was admitted.
+    Admitted {
+        /// It would have been refused if the policy were not in shadow mode.
+        shadowed: bool,
+    },
+    /// A request was refused.
+    Rejected(Rejection),
+    /// A request waits; `Admitted`, `Rejected` or `Left` follows.
+    Queued,
+    /// A request went away while it waited.
+    Left,
+    /// The head of the response has come.
+    Head(Outcome),
+    /// The permit of an admitted request has ended.
+    Ended(End),
+}
+
+/// Hears events. It is called outside every lock.
+pub trait Observe {
+    /// Hears an event.
+    fn event(&self, event: Event);
+}
+
+impl Observe for () {
+    #[inline]
+    fn event(&self, _: Event) {}
+}
+
+impl<O: Observe + ?Sized> Observe for Arc<O> {
+    fn event(&self, event: Event) {
+        (**self).event(event);
+    }
+}
+
+impl<F: Fn(Event)> Observe for F {
+    fn event(&self, event: Event) {
+        self(event);
+    }
+}
+
+/// An admission whose decisions are observed.
+///
+/// Observing is a decorator, so nothing is paid without it, and gates that a queue asks again and
+/// again stay silent.
+#[derive(Clone, Debug)]
+pub struct Observed<A, O> {
+    admission: A,
+    observer: O,
+}
+
+impl<A, O> Observed<A, O> {
+    /// Tells `observer` what `admission` decides.
+    pub const fn new(admission: A, observer: O) -> Self {
+        Self {
+            admission,
+            observer,
+        }
+    }
+}
+
+impl<A: Admission, O: Observe + Clone> Admission for Observed<A, O> {
+    type Demand = A::Demand;
+    type Ticket = ObservedTicket<A::Ticket, O>;
+    type Wait = ObservedWait<A::Wait, O>;
+
+    fn admit(&self, demand: Self::Demand, now: &Now) -> Verdict<Self::Ticket, Self::Wait> {
+        match self.admission.admit(demand, now) {
+            Verdict::Now(answer) => Verdict::Now(report(answer, &self.observer)),
+            Verdict::Later(wait) => {
+                self.observer.event(Event::Queued);
+                Verdict::Later(ObservedWait {
+                    wait,
+                    left: Left(Some(self.observer.clone())),
+                })
+            }
+        }
+    }
+}
+
+fn report<T: Ticket, O: Observe + Clone>(
+    answer: Result<Permit<T>, Rejection>,
+    observer: &O,
+) -> Result<Permit<ObservedTicket<T, O>>, Rejection> {
+    match answer {
+        Ok(permit) => {
+            let shadowed = permit.ticket().is_some_and(Ticket::shadowed);
+            observer.event(Event::Admitted { shadowed });
+            Ok(Permit::new(ObservedTicket {
+                permit,
+                observer: observer.clone(),
+            }))
+        }
+        Err(rejection) => {
+            observer.event(Event::Rejected(rejection));
+            Err(rejection)
+        }
+    }
+}
+
+/// The ticket of an observed admission.
+#[derive(Debug)]
+pub struct ObservedTicket<T: Ticket, O> {
+    permit: Permit<T>,
+    observer: O,
+}
+
+impl<T: Ticket, O> ObservedTicket<T, O> {
+    /// The ticket of the admission that is observed.
+    pub const fn inner(&self) -> Option<&T> {
+        self.permit.ticket()
+    }
+}
+
+impl<T: Ticket, O: Observe> Ticket for ObservedTicket<T, O> {
+    fn head(&mut self, outcome: Outcome, now: &Now) {
+        self.permit.head(outcome, now);
+        self.observer.event(Event::Head(outcome));
+    }
+
+    fn end(self, end: End, now: &Now) {
+        self.permit.end(end, now);
+        self.observer.event(Event::Ended(end));
+    }
+
+    fn shadowed(&self) -> bool {
+        self.inner().is_some_and(Ticket::shadowed)
+    }
+}
+
+pin_project! {
+    /// The wait of an observed admission.
+    #[derive(Debug)]
+    pub struct ObservedWait<W, O: Observe> {
+        #[pin]
+        wait: W,
+        left: Left<O>,
+    }
+}
+
+/// Tells of a waiter that went away.
+#[derive(Debug)]
+struct Left<O: Observe>(Option<O>);
+
+impl<O: Observe> Drop for Left<O> {
+    fn drop(&mut self) {
+        if let Some(observer) = self.0.take() {
+            observer.event(Event::Left);
+        }
+    }
+}
+
+impl<T, W, O> Future for ObservedWait<W, O>
+where
+    T: Ticket,
+    W: Future<Output = Result<Permit<T>, Rejection>>,
+    O: Observe + Clone,
+{
+    type Output = Result<Permit<ObservedTicket<T, O>>, Rejection>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.wait.poll(cx));
+        let observer = this
+            .left
+            .0
+            .take()
+            .expect("a future is not polled after it was ready");
+        Poll::Ready(report(answer, &observer))
+    }
+}

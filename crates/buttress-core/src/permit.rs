@@ -1,0 +1,153 @@
+//! What an admitted request holds.
+
+use std::cell::Cell;
+
+use crate::outcome::{Outcome, Usage};
+use crate::time::Now;
+
+/// How a permit ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum End {
+    /// The call came to its end, with what it used if somebody measured it.
+    Settled(Outcome, Option<Usage>),
+    /// The caller went away first, with what had been used until then if somebody measured it.
+    Cancelled(Option<Usage>),
+    /// The permit was never used: nothing was sent.
+    Released,
+}
+
+/// What a policy remembers of an admission: plain data, which hears how the request went on.
+///
+/// A ticket has no `Drop` of its own (a type with `Drop` cannot be taken apart by value);
+/// [`Permit`] is the guard, written once.
+pub trait Ticket {
+    /// The head of the response has come, or the error that stands in its place. Breakers and adaptive
+    /// limits must not wait for the end of a long body to learn of a refusal.
+    fn head(&mut self, outcome: Outcome, now: &Now) {
+        let _ = (outcome, now);
+    }
+
+    /// The permit has ended. It is called exactly once.
+    fn end(self, end: End, now: &Now);
+
+    /// Whether the policy would have refused if it were not in shadow mode.
+    fn shadowed(&self) -> bool {
+        false
+    }
+}
+
+/// A policy that keeps nothing.
+impl Ticket for () {
+    #[inline]
+    fn end(self, _: End, _: &Now) {}
+}
+
+macro_rules! tuple_ticket {
+    ($($name:ident)+) => {
+        #[expect(non_snake_case, reason = "one name serves for the type and its value")]
+        impl<$($name: Ticket),+> Ticket for ($(Permit<$name>,)+) {
+            fn head(&mut self, outcome: Outcome, now: &Now) {
+                let ($($name,)+) = self;
+                $($name.head(outcome, now);)+
+            }
+
+            fn end(self, end: End, now: &Now) {
+                let ($($name,)+) = self;
+                $($name.end(end, now);)+
+            }
+
+            fn shadowed(&self) -> bool {
+                let ($($name,)+) = self;
+                $($name.ticket().is_some_and(Ticket::shadowed))||+
+            }
+        }
+    };
+}
+
+tuple_ticket!(A B);
+tuple_ticket!(A B C);
+tuple_ticket!(A B C D);
+
+/// The right to go on, for as long as it lives.
+///
+/// Dropping it means that the caller went away ([`End::Cancelled`]), or that a timeout of ours cut the
+/// call off if it is dropped inside [`as_timed_out`].
+#[must_use = "dropping a permit cancels it"]
+#[derive(Debug)]
+pub struct Permit<T: Ticket>(Option<T>);
+
+impl<T: Ticket> Permit<T> {
+    /// Guards a ticket.
+    #[inline]
+    pub const fn new(ticket: T) -> Self {
+        Self(Some(ticket))
+    }
+
+    /// The permit of a request that no policy was asked about.
+    #[inline]
+    pub const fn exempt() -> Self {
+        Self(None)
+    }
+
+    /// The ticket, unless the request was exempt.
+    #[inline]
+    pub const fn ticket(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+
+    /// Tells the ticket of the response's head.
+    #[inline]
+    pub fn head(&mut self, outcome: Outcome, now: &Now) {
+        if let Some(ticket) = &mut self.0 {
+            ticket.head(outcome, now);
+        }
+    }
+
+    /// Ends the permit.
+    #[inline]
+    pub fn end(mut self, end: End, now: &Now) {
+        if let Some(ticket) = self.0.take() {
+            ticket.end(end, now);
+        }
+    }
+
+    /// Takes the ticket out without ending it.
+    #[inline]
+    pub fn into_ticket(mut self) -> Option<T> {
+        self.0.take()
+    }
+}
+
+impl<T: Ticket> Drop for Permit<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(ticket) = self.0.take() {
+            let end = match TIMED_OUT.try_with(Cell::get) {
+                Ok(true) => End::Settled(Outcome::TimedOut, None),
+                _ => End::Cancelled(None),
+            };
+            ticket.end(end, &Now::new());
+        }
+    }
+}
+
+thread_local! {
+    static TIMED_OUT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f`, in which dropped permits count as timed out instead of cancelled.
+///
+/// Retry and timeout drop what they cut off through this, so that a hanging upstream opens a breaker
+/// below them whatever lies between, and no permit has to carry a deadline.
+pub fn as_timed_out<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            TIMED_OUT.set(self.0);
+        }
+    }
+
+    let _restore = Restore(TIMED_OUT.replace(true));
+    f()
+}

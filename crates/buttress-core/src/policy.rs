@@ -1,0 +1,176 @@
+//! Who decides.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::permit::{Permit, Ticket};
+use crate::rejection::{LimitId, Rejection};
+use crate::time::Now;
+
+/// Decides at once and never waits.
+///
+/// A policy does not know the request's type: its state is built before any request is seen, and a
+/// queue asks it again and again without the request. A tuple of policies is a policy: all admit, or
+/// none stays spent.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not decide at once, so it is no policy",
+    note = "an admission that waits (a queue, `.wait(..)`, a remote store) cannot be a gate of a queue or part of a tuple"
+)]
+pub trait Policy {
+    /// What must be known of a request.
+    type Demand;
+    /// What is remembered of an admission.
+    type Ticket: Ticket;
+
+    /// Whether the demand would be admitted now. It spends nothing.
+    ///
+    /// # Errors
+    ///
+    /// The rejection that [`try_admit`](Self::try_admit) would answer with.
+    fn would_admit(&self, demand: &Self::Demand, now: &Now) -> Result<(), Rejection>;
+
+    /// Admits the demand and spends what it asks for, in one step.
+    ///
+    /// # Errors
+    ///
+    /// A rejection, and then nothing is spent.
+    fn try_admit(
+        &self,
+        demand: &Self::Demand,
+        now: &Now,
+    ) -> Result<Permit<Self::Ticket>, Rejection>;
+
+    /// Takes back an admission that was never used, so that it is as if it had not been.
+    fn release(&self, demand: &Self::Demand, permit: Permit<Self::Ticket>, now: &Now) {
+        let _ = demand;
+        permit.end(crate::End::Released, now);
+    }
+
+    /// Whether the demand needs the limit: a waiter held back by it holds back those that do.
+    fn touches(&self, demand: &Self::Demand, limit: LimitId) -> bool {
+        let _ = (demand, limit);
+        true
+    }
+
+    /// Asks to be woken once when room may have become free for another reason than time: a settled
+    /// permit, a refund, a reset, a changed limit.
+    fn subscribe(&self, waker: &Waker) {
+        let _ = waker;
+    }
+}
+
+impl<P: Policy + ?Sized> Policy for Arc<P> {
+    type Demand = P::Demand;
+    type Ticket = P::Ticket;
+
+    #[inline]
+    fn would_admit(&self, demand: &Self::Demand, now: &Now) -> Result<(), Rejection> {
+        (**self).would_admit(demand, now)
+    }
+
+    #[inline]
+    fn try_admit(
+        &self,
+        demand: &Self::Demand,
+        now: &Now,
+    ) -> Result<Permit<Self::Ticket>, Rejection> {
+        (**self).try_admit(demand, now)
+    }
+
+    fn release(&self, demand: &Self::Demand, permit: Permit<Self::Ticket>, now: &Now) {
+        (**self).release(demand, permit, now);
+    }
+
+    fn touches(&self, demand: &Self::Demand, limit: LimitId) -> bool {
+        (**self).touches(demand, limit)
+    }
+
+    fn subscribe(&self, waker: &Waker) {
+        (**self).subscribe(waker);
+    }
+}
+
+/// A policy of a tuple, asked only if the request was not exempt from it.
+fn admit_member<P: Policy>(
+    policy: &P,
+    demand: Option<&P::Demand>,
+    now: &Now,
+) -> Result<Permit<P::Ticket>, Rejection> {
+    match demand {
+        Some(demand) => policy.try_admit(demand, now),
+        None => Ok(Permit::exempt()),
+    }
+}
+
+fn release_member<P: Policy>(
+    policy: &P,
+    demand: Option<&P::Demand>,
+    permit: Permit<P::Ticket>,
+    now: &Now,
+) {
+    if let Some(demand) = demand {
+        policy.release(demand, permit, now);
+    }
+}
+
+macro_rules! tuple_policy {
+    ($($name:ident $index:tt),+) => {
+        impl<$($name: Policy),+> Policy for ($($name,)+) {
+            type Demand = ($(Option<$name::Demand>,)+);
+            type Ticket = ($(Permit<$name::Ticket>,)+);
+
+            fn would_admit(&self, demand: &Self::Demand, now: &Now) -> Result<(), Rejection> {
+                $(
+                    if let Some(demand) = &demand.$index {
+                        self.$index.would_admit(demand, now)?;
+                    }
+                )+
+                Ok(())
+            }
+
+            fn try_admit(
+                &self,
+                demand: &Self::Demand,
+                now: &Now,
+            ) -> Result<Permit<Self::Ticket>, Rejection> {
+                // Rolling back wakes those who wait for what it gives back, the caller among them; so
+                // everything is checked before anything is spent, and the rollback is for races.
+                self.would_admit(demand, now)?;
+                let mut spent = ($(None::<Permit<$name::Ticket>>,)+);
+                let result = (|| {
+                    $(spent.$index = Some(admit_member(&self.$index, demand.$index.as_ref(), now)?);)+
+                    Ok(())
+                })();
+                if let Err(rejection) = result {
+                    $(
+                        if let Some(permit) = spent.$index {
+                            release_member(&self.$index, demand.$index.as_ref(), permit, now);
+                        }
+                    )+
+                    return Err(rejection);
+                }
+                Ok(Permit::new(($(spent.$index.unwrap_or_else(Permit::exempt),)+)))
+            }
+
+            fn release(&self, demand: &Self::Demand, permit: Permit<Self::Ticket>, now: &Now) {
+                if let Some(permits) = permit.into_ticket() {
+                    $(release_member(&self.$index, demand.$index.as_ref(), permits.$index, now);)+
+                }
+            }
+
+            fn touches(&self, demand: &Self::Demand, limit: LimitId) -> bool {
+                $(
+                    demand.$index.as_ref().is_some_and(|demand| self.$index.touches(demand, limit))
+                )||+
+            }
+
+            fn subscribe(&self, waker: &Waker) {
+                $(self.$index.subscribe(waker);)+
+            }
+        }
+    };
+}
+
+tuple_policy!(A 0, B 1);
+tuple_policy!(A 0, B 1, C 2);
+tuple_policy!(A 0, B 1, C 2, D 3);

@@ -1,0 +1,432 @@
+//! Every layer that buttress will have, as a toy on core's words: the proof that the one path carries
+//! a limiter, a budget that settles at a body's end, a breaker that hears outcomes, a queue that asks
+//! other policies, a store that answers later, and a retry around them.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use buttress_core::{
+    Admission, AdmitLayer, AsError, Ask, AtHead, End, Error, NeverWaits, Now, Outcome, Path,
+    Permit, Policy, Reason, Rejection, Settle, Ticket, Usage, Verdict, When, as_timed_out,
+    time::Instant,
+};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+#[derive(Clone, Debug)]
+struct Call {
+    tokens: u64,
+    status: u16,
+}
+
+/// A response whose body carries a permit until it ends.
+#[derive(Debug)]
+struct Streamed<T: Ticket> {
+    status: u16,
+    used: u64,
+    permit: Option<Permit<T>>,
+}
+
+impl<T: Ticket> Streamed<T> {
+    fn finish(mut self) {
+        let usage = Usage::default().with(0, self.used);
+        let permit = self.permit.take().expect("a body ends once");
+        permit.end(End::Settled(Outcome::Success, Some(usage)), &Now::new());
+    }
+}
+
+// === a paced limiter ===
+
+struct Paced {
+    interval: Duration,
+    next: Mutex<Option<Instant>>,
+}
+
+impl Policy for Paced {
+    type Demand = ();
+    type Ticket = ();
+
+    fn would_admit(&self, _: &(), now: &Now) -> Result<(), Rejection> {
+        match *self.next.lock().unwrap() {
+            Some(next) if next > now.get() => Err(Rejection::new(
+                Reason::RateLimit,
+                When::After(next - now.get()),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn try_admit(&self, demand: &(), now: &Now) -> Result<Permit<()>, Rejection> {
+        self.would_admit(demand, now)?;
+        *self.next.lock().unwrap() = Some(now.get() + self.interval);
+        Ok(Permit::new(()))
+    }
+
+    fn release(&self, (): &(), permit: Permit<()>, now: &Now) {
+        permit.end(End::Released, now);
+        *self.next.lock().unwrap() = None;
+    }
+}
+
+// === a budget that settles with the true usage ===
+
+#[derive(Clone, Debug)]
+struct Budget(Arc<Mutex<u64>>);
+
+#[derive(Debug)]
+struct Reservation(Budget, u64);
+
+impl Ticket for Reservation {
+    fn end(self, end: End, _: &Now) {
+        let reserved = self.1;
+        let used = match end {
+            End::Settled(Outcome::Success, Some(usage)) => usage.get(0).unwrap_or(reserved),
+            End::Settled(Outcome::Success, None) | End::Cancelled(_) => reserved,
+            End::Settled(..) | End::Released => 0,
+        };
+        let mut left = self.0.0.lock().unwrap();
+        *left = *left + reserved - used;
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Tokens;
+
+impl Ask<Call> for Tokens {
+    type Demand = u64;
+
+    fn ask(&self, call: &Call, _: &Now) -> Result<Option<u64>, Rejection> {
+        Ok((call.tokens > 0).then_some(call.tokens))
+    }
+}
+
+impl Policy for Budget {
+    type Demand = u64;
+    type Ticket = Reservation;
+
+    fn would_admit(&self, tokens: &u64, _: &Now) -> Result<(), Rejection> {
+        match *self.0.lock().unwrap() >= *tokens {
+            true => Ok(()),
+            false => Err(Rejection::new(Reason::TokenBudget, When::Unknown)),
+        }
+    }
+
+    fn try_admit(&self, tokens: &u64, now: &Now) -> Result<Permit<Reservation>, Rejection> {
+        self.would_admit(tokens, now)?;
+        *self.0.lock().unwrap() -= tokens;
+        Ok(Permit::new(Reservation(self.clone(), *tokens)))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct AtBodyEnd;
+
+impl<T: Ticket> Settle<u16, Infallible, T> for AtBodyEnd {
+    type Response = Streamed<T>;
+
+    fn settle(
+        &self,
+        result: Result<u16, Infallible>,
+        permit: Permit<T>,
+        _: &Now,
+    ) -> Result<Streamed<T>, Infallible> {
+        result.map(|status| Streamed {
+            status,
+            used: 30,
+            permit: Some(permit),
+        })
+    }
+}
+
+// === a breaker that hears outcomes ===
+
+#[derive(Clone)]
+struct Breaker(Arc<Mutex<u32>>);
+
+impl Ticket for Breaker {
+    fn end(self, end: End, _: &Now) {
+        let mut failures = self.0.lock().unwrap();
+        match end {
+            End::Settled(Outcome::Success, _) => *failures = 0,
+            End::Settled(Outcome::Failure | Outcome::TimedOut, _) => *failures += 1,
+            _ => {}
+        }
+    }
+}
+
+impl Policy for Breaker {
+    type Demand = ();
+    type Ticket = Self;
+
+    fn would_admit(&self, (): &(), _: &Now) -> Result<(), Rejection> {
+        match *self.0.lock().unwrap() < 2 {
+            true => Ok(()),
+            false => Err(Rejection::new(Reason::CircuitOpen, When::Unknown)),
+        }
+    }
+
+    fn try_admit(&self, demand: &(), now: &Now) -> Result<Permit<Self>, Rejection> {
+        self.would_admit(demand, now)
+            .map(|()| Permit::new(self.clone()))
+    }
+}
+
+fn by_status(result: Result<&u16, &Infallible>) -> Outcome {
+    match result {
+        Ok(500..) => Outcome::Failure,
+        _ => Outcome::Success,
+    }
+}
+
+// === a queue of one place that asks other policies when the place is free ===
+
+struct Queue<G> {
+    gates: G,
+    line: Mutex<Line>,
+}
+
+#[derive(Default)]
+struct Line {
+    taken: bool,
+    waiting: VecDeque<(u64, Waker)>,
+    next: u64,
+}
+
+struct Place<G: Policy>(Arc<Queue<G>>, Permit<G::Ticket>);
+
+impl<G: Policy> Ticket for Place<G> {
+    fn end(self, end: End, now: &Now) {
+        self.1.end(end, now);
+        let mut line = self.0.line.lock().unwrap();
+        line.taken = false;
+        let first = line.waiting.front().map(|(_, waker)| waker.clone());
+        drop(line);
+        first.inspect(Waker::wake_by_ref);
+    }
+}
+
+struct Waiting<G: Policy> {
+    queue: Arc<Queue<G>>,
+    demand: G::Demand,
+    turn: Option<u64>,
+}
+
+// The demand is plain data.
+impl<G: Policy> Unpin for Waiting<G> {}
+
+impl<G: Policy> Future for Waiting<G> {
+    type Output = Result<Permit<Place<G>>, Rejection>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let mut line = this.queue.line.lock().unwrap();
+        let turn = *this.turn.get_or_insert_with(|| {
+            line.next += 1;
+            let turn = line.next;
+            line.waiting.push_back((turn, cx.waker().clone()));
+            turn
+        });
+        let first = line
+            .waiting
+            .front()
+            .is_some_and(|(first, _)| *first == turn);
+        if line.taken || !first {
+            return Poll::Pending;
+        }
+        match this.queue.gates.try_admit(&this.demand, &Now::new()) {
+            Ok(permit) => {
+                line.waiting.pop_front();
+                line.taken = true;
+                this.turn = None;
+                Poll::Ready(Ok(Permit::new(Place(Arc::clone(&this.queue), permit))))
+            }
+            Err(rejection) => Poll::Ready(Err(rejection)),
+        }
+    }
+}
+
+impl<G: Policy> Drop for Waiting<G> {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn {
+            let mut line = self.queue.line.lock().unwrap();
+            line.waiting.retain(|(waiting, _)| *waiting != turn);
+        }
+    }
+}
+
+struct QueueHandle<G>(Arc<Queue<G>>);
+
+impl<G: Policy> Admission for QueueHandle<G> {
+    type Demand = G::Demand;
+    type Ticket = Place<G>;
+    type Wait = Waiting<G>;
+
+    fn admit(&self, demand: G::Demand, _: &Now) -> Verdict<Place<G>, Waiting<G>> {
+        Verdict::Later(Waiting {
+            queue: Arc::clone(&self.0),
+            demand,
+            turn: None,
+        })
+    }
+}
+
+// === a remote store that answers later ===
+
+struct Remote;
+
+impl Admission for Remote {
+    type Demand = ();
+    type Ticket = ();
+    type Wait = Pin<Box<dyn Future<Output = Result<Permit<()>, Rejection>> + Send>>;
+
+    fn admit(&self, (): (), _: &Now) -> Verdict<(), Self::Wait> {
+        Verdict::Later(Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Ok(Permit::new(()))
+        }))
+    }
+}
+
+// === a retry around a service ===
+
+async fn retry<S>(mut service: S, call: Call, attempts: u32) -> Result<u16, Error<Infallible>>
+where
+    S: Service<Call, Response = u16, Error = Error<Infallible>>,
+{
+    let mut result = Ok(503);
+    for _ in 0..attempts {
+        result = service.ready().await?.call(call.clone()).await;
+        if !matches!(result, Ok(500..)) {
+            break;
+        }
+    }
+    result
+}
+
+fn upstream(call: Call) -> Ready<Result<u16, Infallible>> {
+    ready(Ok(call.status))
+}
+
+const OK: Call = Call {
+    tokens: 50,
+    status: 200,
+};
+const BROKEN: Call = Call {
+    tokens: 50,
+    status: 500,
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_settles_when_a_streamed_body_ends() {
+    let budget = Budget(Arc::new(Mutex::new(100)));
+    let layer = AdmitLayer::from_path(Path {
+        ask: Tokens,
+        admission: budget.clone(),
+        settle: AtBodyEnd,
+        on_reject: AsError,
+    });
+    let service = layer.layer(service_fn(upstream));
+    let body = service.clone().oneshot(OK).await.unwrap();
+    assert_eq!((body.status, *budget.0.lock().unwrap()), (200, 50));
+    body.finish();
+    assert_eq!(*budget.0.lock().unwrap(), 70);
+    drop(service.clone().oneshot(OK).await.unwrap());
+    assert_eq!(
+        *budget.0.lock().unwrap(),
+        20,
+        "a dropped body keeps the estimate"
+    );
+    let refused = service.clone().oneshot(OK).await.unwrap_err();
+    let Error::Rejected(rejection) = refused;
+    assert_eq!(rejection.reason(), Reason::TokenBudget);
+    let exempt = Call { tokens: 0, ..OK };
+    service.oneshot(exempt).await.unwrap().finish();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_below_a_retry_hears_every_attempt() {
+    let breaker = Breaker(Arc::new(Mutex::new(0)));
+    let layer = AdmitLayer::from_path(Path {
+        ask: (),
+        admission: breaker.clone(),
+        settle: AtHead(by_status),
+        on_reject: AsError,
+    });
+    let service = layer.layer(service_fn(upstream));
+    let last = retry(service.clone(), BROKEN, 4).await;
+    assert!(matches!(last, Err(Error::Rejected(r)) if r.reason() == Reason::CircuitOpen));
+    assert_eq!(*breaker.0.lock().unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_timeout_cuts_off_is_timed_out_and_not_cancelled() {
+    let breaker = Breaker(Arc::new(Mutex::new(0)));
+    let layer = AdmitLayer::new(breaker.clone());
+    let hanging = service_fn(|_: Call| std::future::pending::<Result<u16, Infallible>>());
+    let service = layer.layer(hanging);
+    drop(service.clone().oneshot(OK));
+    let mut cut = Box::pin(service.clone().oneshot(OK));
+    assert!(futures_util::poll!(&mut cut).is_pending());
+    as_timed_out(|| drop(cut));
+    assert_eq!(*breaker.0.lock().unwrap(), 1);
+    let mut left = Box::pin(service.oneshot(OK));
+    assert!(futures_util::poll!(&mut left).is_pending());
+    drop(left);
+    assert_eq!(
+        *breaker.0.lock().unwrap(),
+        1,
+        "a caller who left is neutral"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_asks_the_policies_behind_it_and_nobody_keeps_what_is_refused() {
+    let budget = Budget(Arc::new(Mutex::new(100)));
+    let breaker = Breaker(Arc::new(Mutex::new(0)));
+    let paced = Paced {
+        interval: Duration::from_secs(1),
+        next: Mutex::new(None),
+    };
+    let queue = QueueHandle(Arc::new(Queue {
+        gates: (breaker, budget.clone(), paced),
+        line: Mutex::default(),
+    }));
+    let layer = AdmitLayer::from_path(Path {
+        ask: ((), Tokens, ()),
+        admission: queue,
+        settle: AtHead::default(),
+        on_reject: AsError,
+    });
+    let service = layer.layer(service_fn(upstream));
+    assert_eq!(service.clone().oneshot(OK).await.unwrap(), 200);
+    let refused = service.clone().oneshot(OK).await.unwrap_err();
+    assert!(matches!(refused, Error::Rejected(r) if r.reason() == Reason::RateLimit));
+    assert_eq!(
+        *budget.0.lock().unwrap(),
+        50,
+        "the refused request spent nothing"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_remote_store_answers_later() {
+    let service = AdmitLayer::new(Remote).layer(service_fn(upstream));
+    let start = buttress_core::time::now();
+    assert_eq!(service.oneshot(OK).await.unwrap(), 200);
+    assert_eq!(start.elapsed(), Duration::from_millis(5));
+}
+
+#[test]
+fn a_policy_never_waits() {
+    fn waits<A: Admission<Wait = NeverWaits<()>>>(_: &A) {}
+    waits(&Paced {
+        interval: Duration::ZERO,
+        next: Mutex::new(None),
+    });
+}
