@@ -37,6 +37,33 @@ impl<Req> Ask<Req> for () {
     }
 }
 
+/// Tells which requests a limit does not concern.
+///
+/// A closure that returns true for them is one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot tell which `{Req}`s are exempt",
+    note = "use a closure whose argument is annotated: `|request: &Request| request.is_health_check()`",
+    note = "for HTTP requests of any body type use `buttress_http::by_head(|head| ..)`"
+)]
+pub trait Exempt<Req> {
+    /// Whether the request goes straight to the inner service.
+    fn exempts(&self, request: &Req) -> bool;
+}
+
+/// Nobody is exempt.
+impl<Req> Exempt<Req> for () {
+    #[inline]
+    fn exempts(&self, _: &Req) -> bool {
+        false
+    }
+}
+
+impl<Req, F: Fn(&Req) -> bool> Exempt<Req> for F {
+    fn exempts(&self, request: &Req) -> bool {
+        self(request)
+    }
+}
+
 macro_rules! tuple_ask {
     ($($name:ident)+) => {
         impl<Req, $($name: Ask<Req>),+> Ask<Req> for ($($name,)+) {

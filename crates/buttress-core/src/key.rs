@@ -172,6 +172,11 @@ pub trait Key<Req> {
     fn missing(&self) -> MissingKey {
         MissingKey::default()
     }
+
+    /// Whether all requests have the same key, [`KeyHash::EVERYONE`], so that nothing need be hashed.
+    fn is_everyone(&self) -> bool {
+        false
+    }
 }
 
 impl<Req, F, K> Key<Req> for F
@@ -187,6 +192,18 @@ where
             }
             None => false,
         }
+    }
+}
+
+/// One limit for all requests together.
+impl<Req> Key<Req> for () {
+    #[inline]
+    fn hash_key(&self, _: &Req, _: &mut KeyHasher<'_>) -> bool {
+        true
+    }
+
+    fn is_everyone(&self) -> bool {
+        true
     }
 }
 

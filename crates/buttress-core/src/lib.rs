@@ -51,7 +51,7 @@ pub mod time;
 
 pub use admission::{Admission, NeverWaits, Verdict};
 pub use admit::{Admit, AdmitLayer, Path, ResponseFuture};
-pub use ask::Ask;
+pub use ask::{Ask, Exempt};
 pub use key::{Key, KeyHash, KeyHasher, MissingKey, Seed};
 pub use observe::{Event, Observe, Observed, ObservedTicket, ObservedWait};
 pub use on_reject::{AsBoxError, AsError, BoxError, Error, OnReject, With};

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use crate::admission::{Admission, Verdict};
+use crate::key::KeyHash;
 use crate::outcome::Outcome;
 use crate::permit::{End, Permit, Ticket};
 use crate::rejection::Rejection;
@@ -143,6 +144,10 @@ impl<T: Ticket, O: Observe> Ticket for ObservedTicket<T, O> {
 
     fn shadowed(&self) -> bool {
         self.inner().is_some_and(Ticket::shadowed)
+    }
+
+    fn key(&self) -> Option<KeyHash> {
+        self.inner().and_then(Ticket::key)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use crate::key::KeyHash;
 use crate::outcome::{Outcome, Usage};
 use crate::time::Now;
 
@@ -33,6 +34,12 @@ pub trait Ticket {
     /// Whether the policy would have refused if it were not in shadow mode.
     fn shadowed(&self) -> bool {
         false
+    }
+
+    /// The key that the request was admitted for, if the policy keeps its limits by one:
+    /// [`Describe`](crate::Describe) tells where they stand.
+    fn key(&self) -> Option<KeyHash> {
+        None
     }
 }
 

@@ -1,0 +1,230 @@
+//! Reading from a request what a rate limit must know.
+
+use std::sync::{Arc, OnceLock};
+
+use buttress_core::time::Instant;
+use buttress_core::{Ask, Exempt, Key, KeyHash, MissingKey, Now, Reason, Rejection, Seed, When};
+
+/// What a request asks of a rate limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateDemand {
+    /// What the limit is kept by.
+    pub key: KeyHash,
+    /// How many units.
+    pub cost: u64,
+    /// From when on it is too late to start; only waiting looks at it.
+    pub deadline: Option<Instant>,
+}
+
+impl RateDemand {
+    /// A demand without a deadline.
+    #[must_use]
+    pub const fn new(key: KeyHash, cost: u64) -> Self {
+        Self {
+            key,
+            cost,
+            deadline: None,
+        }
+    }
+}
+
+/// Reads how many units a request costs.
+///
+/// A closure is one, and so is a number.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot tell the cost of a `{Req}`",
+    note = "a cost is a `u64`, or a closure whose argument is annotated: `|request: &Request| request.len()`"
+)]
+pub trait Cost<Req> {
+    /// The cost in units.
+    fn cost(&self, request: &Req) -> u64;
+}
+
+/// One unit.
+impl<Req> Cost<Req> for () {
+    #[inline]
+    fn cost(&self, _: &Req) -> u64 {
+        1
+    }
+}
+
+impl<Req> Cost<Req> for u64 {
+    fn cost(&self, _: &Req) -> u64 {
+        *self
+    }
+}
+
+impl<Req, F: Fn(&Req) -> u64> Cost<Req> for F {
+    fn cost(&self, request: &Req) -> u64 {
+        self(request)
+    }
+}
+
+/// Reads from when on an answer to a request is worthless.
+///
+/// A closure is one.
+pub trait Deadline<Req> {
+    /// The deadline, if the request has one.
+    fn deadline(&self, request: &Req) -> Option<Instant>;
+}
+
+/// There is none.
+impl<Req> Deadline<Req> for () {
+    #[inline]
+    fn deadline(&self, _: &Req) -> Option<Instant> {
+        None
+    }
+}
+
+impl<Req, F: Fn(&Req) -> Option<Instant>> Deadline<Req> for F {
+    fn deadline(&self, request: &Req) -> Option<Instant> {
+        self(request)
+    }
+}
+
+/// Reads a [`RateDemand`] from a request: the [`Ask`] of a rate limit.
+#[derive(Clone, Debug)]
+pub struct RateAsk<K = (), C = (), X = (), D = ()> {
+    seed: Seed,
+    key: K,
+    cost: C,
+    exempt: X,
+    deadline: D,
+    missing: Missing,
+}
+
+/// What the first request lacked that had no key. What a key is called is known only together with the
+/// request's type, and must be told where that type is not.
+pub(crate) type Missing = Arc<OnceLock<MissingKey>>;
+
+impl RateAsk {
+    /// One unit of one limit for everybody.
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self {
+            seed,
+            key: (),
+            cost: (),
+            exempt: (),
+            deadline: (),
+            missing: Missing::default(),
+        }
+    }
+}
+
+impl<K, C, X, D> RateAsk<K, C, X, D> {
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "only an answer tells it")
+    )]
+    pub(crate) fn missing(&self) -> Missing {
+        Arc::clone(&self.missing)
+    }
+
+    pub(crate) fn with_key<K2>(self, key: K2) -> RateAsk<K2, C, X, D> {
+        let Self {
+            seed,
+            cost,
+            exempt,
+            deadline,
+            missing,
+            ..
+        } = self;
+        RateAsk {
+            seed,
+            key,
+            cost,
+            exempt,
+            deadline,
+            missing,
+        }
+    }
+
+    pub(crate) fn with_cost<C2>(self, cost: C2) -> RateAsk<K, C2, X, D> {
+        let Self {
+            seed,
+            key,
+            exempt,
+            deadline,
+            missing,
+            ..
+        } = self;
+        RateAsk {
+            seed,
+            key,
+            cost,
+            exempt,
+            deadline,
+            missing,
+        }
+    }
+
+    pub(crate) fn with_exempt<X2>(self, exempt: X2) -> RateAsk<K, C, X2, D> {
+        let Self {
+            seed,
+            key,
+            cost,
+            deadline,
+            missing,
+            ..
+        } = self;
+        RateAsk {
+            seed,
+            key,
+            cost,
+            exempt,
+            deadline,
+            missing,
+        }
+    }
+
+    pub(crate) fn with_deadline<D2>(self, deadline: D2) -> RateAsk<K, C, X, D2> {
+        let Self {
+            seed,
+            key,
+            cost,
+            exempt,
+            missing,
+            ..
+        } = self;
+        RateAsk {
+            seed,
+            key,
+            cost,
+            exempt,
+            deadline,
+            missing,
+        }
+    }
+}
+
+impl<Req, K, C, X, D> Ask<Req> for RateAsk<K, C, X, D>
+where
+    K: Key<Req>,
+    C: Cost<Req>,
+    X: Exempt<Req>,
+    D: Deadline<Req>,
+{
+    type Demand = RateDemand;
+
+    #[inline]
+    fn ask(&self, request: &Req, _: &Now) -> Result<Option<RateDemand>, Rejection> {
+        if self.exempt.exempts(request) {
+            return Ok(None);
+        }
+        let key = if self.key.is_everyone() {
+            KeyHash::EVERYONE
+        } else {
+            let mut hasher = self.seed.hasher();
+            if !self.key.hash_key(request, &mut hasher) {
+                self.missing.get_or_init(|| self.key.missing());
+                return Err(Rejection::new(Reason::MissingKey, When::Never));
+            }
+            hasher.finish()
+        };
+        Ok(Some(RateDemand {
+            key,
+            cost: self.cost.cost(request),
+            deadline: self.deadline.deadline(request),
+        }))
+    }
+}

@@ -1,0 +1,134 @@
+//! Choosing what a limiter enforces.
+
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use buttress_core::{KeyHash, Seed};
+
+use crate::limiter::{RateLimiter, Shared};
+use crate::limits::{Limits, LimitsError, Settings};
+use crate::quota::Quota;
+
+/// How many live keys a limiter's table is rated for by default.
+pub const DEFAULT_KEYS: usize = 65_536;
+
+/// Builds a [`RateLimiter`].
+#[derive(Clone, Debug)]
+pub struct RateLimiterBuilder {
+    quotas: Vec<Quota>,
+    global: Vec<Quota>,
+    overrides: Vec<Override>,
+    keys: usize,
+    seed: Seed,
+    shadow: bool,
+}
+
+/// Other quotas for a key that is hashed when the seed is known.
+#[derive(Clone)]
+struct Override {
+    hash: Arc<dyn Fn(&Seed) -> KeyHash + Send + Sync>,
+    quotas: Vec<Quota>,
+}
+
+impl fmt::Debug for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.quotas.fmt(f)
+    }
+}
+
+impl Default for RateLimiterBuilder {
+    fn default() -> Self {
+        Self {
+            quotas: Vec::new(),
+            global: Vec::new(),
+            overrides: Vec::new(),
+            keys: DEFAULT_KEYS,
+            seed: Seed::random(),
+            shadow: false,
+        }
+    }
+}
+
+impl RateLimiterBuilder {
+    /// Adds a quota that is kept per key. All quotas are one decision.
+    #[must_use]
+    pub fn quota(mut self, quota: Quota) -> Self {
+        self.quotas.push(quota);
+        self
+    }
+
+    /// Adds quotas that are kept per key.
+    #[must_use]
+    pub fn quotas(mut self, quotas: impl IntoIterator<Item = Quota>) -> Self {
+        self.quotas.extend(quotas);
+        self
+    }
+
+    /// Adds quotas that are kept for all keys together, in the same decision.
+    #[must_use]
+    pub fn global(mut self, quotas: impl IntoIterator<Item = Quota>) -> Self {
+        self.global.extend(quotas);
+        self
+    }
+
+    /// Keeps other quotas for one key, instead of those that are kept per key.
+    #[must_use]
+    pub fn override_for(
+        mut self,
+        key: impl Hash + Send + Sync + 'static,
+        quotas: impl IntoIterator<Item = Quota>,
+    ) -> Self {
+        self.overrides.push(Override {
+            hash: Arc::new(move |seed| seed.hash(&key)),
+            quotas: quotas.into_iter().collect(),
+        });
+        self
+    }
+
+    /// How many live keys the table is rated for; 65,536 if not said. A live key is one that has spent
+    /// something that has not come back.
+    ///
+    /// The table is made when the first key comes, takes about 80 bytes a rated key, and never grows. When
+    /// far more keys than rated are live, those that owe least are forgotten, and counted in
+    /// [`Snapshot::evicted`](crate::Snapshot::evicted).
+    #[must_use]
+    pub fn keys(mut self, keys: usize) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// Hashes keys with a fixed seed, so that runs repeat. For tests and replays: an attacker who knows the
+    /// seed can aim at the table.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Seed::fixed(seed);
+        self
+    }
+
+    /// Counts what would be refused, and refuses nothing.
+    #[must_use]
+    pub fn shadow(mut self, shadow: bool) -> Self {
+        self.shadow = shadow;
+        self
+    }
+
+    /// Makes the limiter.
+    ///
+    /// # Errors
+    ///
+    /// If there is no quota, an override without one, or more than sixteen concern one request.
+    pub fn build(self) -> Result<RateLimiter, LimitsError> {
+        let hashed = |other: Override| ((other.hash)(&self.seed), other.quotas);
+        let limits = Limits {
+            quotas: self.quotas,
+            global: self.global,
+            overrides: self.overrides.into_iter().map(hashed).collect(),
+        };
+        limits.check()?;
+        let settings = Settings::new(limits);
+        Ok(RateLimiter {
+            shared: Arc::new(Shared::new(settings, self.seed, self.keys, self.shadow)),
+        })
+    }
+}

@@ -1,0 +1,84 @@
+//! One decision over a key's account and the one of all keys together.
+
+use buttress_core::When;
+
+use crate::account::{Account, Refusal};
+use crate::rules::{self, Rules};
+
+/// Why a cost is not admitted now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) when: When,
+    /// The quota that decides: those kept per key first, then those for all keys together.
+    pub(crate) quota: u8,
+    /// All quotas that refuse, a bit each.
+    pub(crate) violated: u16,
+    /// Whether the quota that decides is kept for all keys together.
+    pub(crate) global: bool,
+}
+
+impl Refused {
+    /// How long until the cost fits, in nanoseconds.
+    pub(crate) fn wait(&self) -> Option<u64> {
+        match self.when {
+            When::After(wait) => Some(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)),
+            When::Never | When::Unknown => None,
+        }
+    }
+}
+
+/// What has been spent, and the rules that it was spent under.
+#[derive(Clone, Copy)]
+pub(crate) struct Side<'a> {
+    pub(crate) rules: &'a Rules,
+    pub(crate) account: &'a Account,
+}
+
+/// Whether the key's side and that of all keys together admit `cost`. Spends nothing.
+#[inline]
+pub(crate) fn check(
+    keyed: Side<'_>,
+    global: Option<Side<'_>>,
+    cost: u64,
+    now: u64,
+) -> Result<(), Refused> {
+    let by_key = keyed.account.check(keyed.rules, cost, now).err();
+    let by_global = global.and_then(|side| side.account.check(side.rules, cost, now).err());
+    if by_key.is_none() && by_global.is_none() {
+        return Ok(());
+    }
+    let offset = keyed.rules.len();
+    let violated = violated(keyed, cost, now)
+        | global.map_or(0, |side| {
+            violated(side, cost, now).unbounded_shl(bits(offset))
+        });
+    let refusal = match (by_key, by_global) {
+        (Some(by_key), Some(by_global)) if by_global.when > by_key.when => (by_global, true),
+        (Some(by_key), _) => (by_key, false),
+        (None, Some(by_global)) => (by_global, true),
+        (None, None) => return Ok(()),
+    };
+    Err(refused(refusal, offset, violated))
+}
+
+fn refused((refusal, global): (Refusal, bool), offset: usize, violated: u16) -> Refused {
+    let quota = refusal.quota + if global { offset } else { 0 };
+    Refused {
+        when: match refusal.when {
+            rules::When::After(wait) => When::After(wait),
+            rules::When::Never => When::Never,
+        },
+        quota: u8::try_from(quota).unwrap_or(u8::MAX),
+        violated,
+        global,
+    }
+}
+
+fn violated(side: Side<'_>, cost: u64, now: u64) -> u16 {
+    let quotas = side.account.violated(side.rules, cost, now);
+    quotas.fold(0, |mask, quota| mask | 1_u16.unbounded_shl(bits(quota)))
+}
+
+fn bits(quota: usize) -> u32 {
+    u32::try_from(quota).unwrap_or(u32::MAX)
+}

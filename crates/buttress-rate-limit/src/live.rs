@@ -1,0 +1,290 @@
+//! Looking at a limiter and changing it while it runs.
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+use std::time::Duration;
+
+use buttress_core::{Describe, KeyHash, Now};
+
+use crate::account::Account;
+use crate::decision::Refused;
+use crate::forecast::Forecast;
+use crate::limiter::{KEYED, One, RateLimiter, SHADOW, Shared};
+use crate::limits::{Limits, LimitsError, Settings};
+use crate::quota::Quota;
+use crate::room::{Ledger, Scope};
+use crate::rules::Rules;
+use crate::table::Counts;
+
+/// Where one quota stands for a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct QuotaStanding {
+    /// The quota's name: its own, `default` for an only one, else its text.
+    pub name: String,
+    /// How many units it holds at most.
+    pub capacity: u64,
+    /// How many whole units are left.
+    pub remaining: u64,
+    /// In how long `remaining` next grows if nothing else comes; none if it is full.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub until_more: Option<Duration>,
+}
+
+/// What a status page shows of a limiter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Snapshot {
+    /// The quotas kept per key.
+    pub quotas: Vec<Quota>,
+    /// The quotas kept for all keys together.
+    pub global: Vec<Quota>,
+    /// Whether it refuses nothing; `refused` then counts what it would have refused.
+    pub shadow: bool,
+    /// How many keys have spent something that has not come back.
+    pub live_keys: usize,
+    /// How many requests wait.
+    pub waiting: usize,
+    /// How many requests were admitted.
+    pub admitted: u64,
+    /// How many requests were refused.
+    pub refused: u64,
+    /// How many keys were forgotten while they owed something, because the table was over-full.
+    pub evicted: u64,
+}
+
+impl RateLimiter {
+    /// Where the quotas stand that concern a key, in the order in which they were given, those kept for
+    /// all keys last.
+    pub fn peek(&self, key: impl Hash) -> Vec<QuotaStanding> {
+        self.peek_hash(self.hash(key))
+    }
+
+    /// As [`peek`](Self::peek), for a key that is hashed already.
+    #[must_use]
+    pub fn peek_hash(&self, key: KeyHash) -> Vec<QuotaStanding> {
+        let mut standings = Vec::new();
+        self.standings(key, &Now::new(), &mut |standing| {
+            standings.push(QuotaStanding {
+                name: standing.name.to_owned(),
+                capacity: standing.capacity,
+                remaining: standing.remaining,
+                until_more: standing.until_more,
+            });
+        });
+        standings
+    }
+
+    /// Gives units back to a key, as those that were spent last: of all quotas, never above a capacity.
+    pub fn refund(&self, key: impl Hash, cost: u64) {
+        self.take_back(self.hash(key), cost, None, &Now::new());
+    }
+
+    /// Forgets what a key has spent. What it spent of quotas kept for all keys stays spent.
+    pub fn reset(&self, key: impl Hash) {
+        let shared = &self.shared;
+        let now = shared.nanos(&Now::new());
+        shared.with_accounts(self.hash(key), now, |keyed, _| {
+            *keyed.account = Account::default();
+        });
+        shared.announce_room();
+    }
+
+    /// Forgets what everybody has spent.
+    pub fn reset_all(&self) {
+        let shared = &self.shared;
+        if let Some(table) = shared.made_table() {
+            table.reset();
+        }
+        shared.everyone.lock().account = Account::default();
+        shared.global.lock().account = Account::default();
+        shared.announce_room();
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.shared.current.lock().limits.clone()
+    }
+
+    /// Puts other limits in force for every decision from now on. What was spent stays spent, in units:
+    /// with 3 of 5 spent, 5 of 8 are left; with 8 spent, a limit of 4 refuses until enough has come back.
+    ///
+    /// A quota takes over from an equal one, else from one of the same kind and period, else from the next
+    /// in order; one without a predecessor starts fresh.
+    ///
+    /// # Errors
+    ///
+    /// Limits that cannot be enforced; then nothing changes.
+    pub fn set_limits(&self, limits: Limits) -> Result<(), LimitsError> {
+        limits.check()?;
+        let settings = Arc::new(Settings::new(limits));
+        let shared = &self.shared;
+        let now = shared.nanos(&Now::new());
+        shared.in_room(|room| {
+            let _making = shared.making.lock();
+            *shared.current.lock() = Arc::clone(&settings);
+            let kept = shared.flags.load(Ordering::Relaxed) & SHADOW;
+            shared
+                .flags
+                .store(settings.flags() | kept, Ordering::Relaxed);
+            if let Some(table) = shared.made_table() {
+                table.change(&settings, now);
+            }
+            shared.everyone.lock().change(&settings, now, |settings| {
+                &settings.keyed(KeyHash::EVERYONE).rules
+            });
+            let mut global = shared.global.lock();
+            global.change(&settings, now, |settings| &settings.global.rules);
+            drop(global);
+            room.accounts_changed(&&**shared);
+        });
+        shared.wake_subscribers();
+        Ok(())
+    }
+
+    /// Puts one quota in force in place of all that are kept per key.
+    pub fn set_quota(&self, quota: Quota) {
+        let limits = Limits {
+            quotas: vec![quota],
+            ..self.limits()
+        };
+        // Global quotas that fitted beside another quota fit beside this one.
+        let _ = self.set_limits(limits);
+    }
+
+    /// Keeps other quotas for one key, or, with none, the ones that all keys have.
+    ///
+    /// # Errors
+    ///
+    /// If more than sixteen quotas would concern one request.
+    pub fn set_override(
+        &self,
+        key: impl Hash,
+        quotas: impl IntoIterator<Item = Quota>,
+    ) -> Result<(), LimitsError> {
+        let mut limits = self.limits();
+        let quotas: Vec<_> = quotas.into_iter().collect();
+        match quotas.is_empty() {
+            true => limits.overrides.remove(&self.hash(key)),
+            false => limits.overrides.insert(self.hash(key), quotas),
+        };
+        self.set_limits(limits)
+    }
+
+    /// Turns shadow mode on or off: counting what would be refused, and refusing nothing.
+    pub fn set_shadow(&self, shadow: bool) {
+        match shadow {
+            true => self.shared.flags.fetch_or(SHADOW, Ordering::Relaxed),
+            false => self.shared.flags.fetch_and(!SHADOW, Ordering::Relaxed),
+        };
+        self.shared.announce_room();
+    }
+
+    /// What a status page shows. It goes through the whole table, bucket by bucket.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let shared = &self.shared;
+        let now = shared.nanos(&Now::new());
+        let (mut live_keys, counts) = match shared.made_table() {
+            Some(table) => table.totals(now),
+            None => (0, Counts::default()),
+        };
+        let everyone = shared.everyone.lock();
+        let rules = &everyone.settings.keyed(KeyHash::EVERYONE).rules;
+        live_keys += usize::from(!everyone.account.is_idle(rules, now));
+        let others = everyone.counts;
+        drop(everyone);
+        let limits = self.limits();
+        Snapshot {
+            quotas: limits.quotas,
+            global: limits.global,
+            shadow: shared.has(SHADOW),
+            live_keys,
+            waiting: shared.room.lock().len(),
+            admitted: counts.admitted + others.admitted,
+            refused: counts.refused + others.refused + shared.refused_in_room(),
+            evicted: shared.made_table().map_or(0, crate::table::Table::evicted),
+        }
+    }
+
+    pub(crate) fn take_back(&self, key: KeyHash, cost: u64, spent_at: Option<u64>, now: &Now) {
+        let nanos = self.shared.nanos(now);
+        self.shared.give_back(key, cost, spent_at, nanos);
+        self.shared.announce_room();
+    }
+}
+
+impl One {
+    fn change(&mut self, settings: &Arc<Settings>, now: u64, rules: impl Fn(&Settings) -> &Rules) {
+        self.account
+            .convert(rules(&self.settings), rules(settings), now);
+        self.settings = Arc::clone(settings);
+    }
+}
+
+impl Shared {
+    fn give_back(&self, key: KeyHash, cost: u64, spent_at: Option<u64>, now: u64) {
+        let refund = |account: &mut Account, rules: &Rules| match spent_at {
+            Some(at) => account.refund_at(rules, cost, at, now),
+            None => account.refund(rules, cost, now),
+        };
+        self.with_accounts(key, now, |keyed, global| {
+            refund(keyed.account, &keyed.settings.keyed(key).rules);
+            if let Some(One {
+                settings, account, ..
+            }) = global
+            {
+                refund(account, &settings.global.rules);
+            }
+        });
+    }
+
+    /// Tells those who wait that room may have become free.
+    fn announce_room(&self) {
+        if self.has_waiters() {
+            self.in_room(|room| room.accounts_changed(&self));
+        }
+        self.wake_subscribers();
+    }
+
+    fn wake_subscribers(&self) {
+        let subscribers = std::mem::take(&mut *self.subscribers.lock());
+        subscribers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Ledger for &Shared {
+    fn spend(&self, key: KeyHash, cost: u64, now: u64) -> Result<(), Refused> {
+        Shared::spend(self, key, cost, now, false)
+    }
+
+    fn give_back(&self, key: KeyHash, cost: u64, spent_at: u64, now: u64) {
+        Shared::give_back(self, key, cost, Some(spent_at), now);
+        self.with_accounts(key, now, |keyed, _| {
+            keyed.counts.admitted = keyed.counts.admitted.saturating_sub(1);
+        });
+    }
+
+    fn forecast(&self) -> Forecast {
+        let global = self.global.lock();
+        let account = global.settings.has_global().then(|| global.account.clone());
+        Forecast::new(Arc::clone(&global.settings), account)
+    }
+
+    fn account(&self, key: KeyHash) -> Account {
+        let nanos = self.nanos(&Now::new());
+        self.with_accounts(key, nanos, |keyed, _| keyed.account.clone())
+    }
+
+    fn scope(&self) -> Scope {
+        let flags = self.flags.load(Ordering::Relaxed);
+        match (flags & KEYED != 0, flags & crate::limiter::GLOBAL != 0) {
+            (true, true) => Scope::Both,
+            (false, true) => Scope::Global,
+            _ => Scope::Keyed,
+        }
+    }
+}
