@@ -4,6 +4,8 @@
 mod account;
 mod ask;
 mod builder;
+#[cfg(feature = "serde")]
+mod config;
 mod decision;
 pub mod duration;
 mod forecast;
@@ -33,6 +35,8 @@ pub mod algorithm {
 
 pub use ask::{Cost, Deadline, RateAsk, RateDemand};
 pub use builder::{DEFAULT_KEYS, RateLimiterBuilder};
+#[cfg(feature = "serde")]
+pub use config::RateLimitConfig;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use layer::{RateLimit, RateLimitLayer};
 pub use limiter::RateLimiter;

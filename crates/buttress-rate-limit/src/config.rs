@@ -1,0 +1,223 @@
+//! The `[rate_limit]` table of a configuration file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+
+use crate::builder::DEFAULT_KEYS;
+use crate::duration::parse_duration;
+use crate::limiter::RateLimiter;
+use crate::limits::LimitsError;
+use crate::quota::Quota;
+
+/// How many keys a table may be rated for: beyond this it would not fit into memory.
+const MOST_KEYS: u64 = 1 << 28;
+
+/// The longest duration of a configuration: 10^10 s.
+const LONGEST: Duration = Duration::from_secs(10_000_000_000);
+
+/// A rate limit as a configuration file writes it.
+///
+/// ```
+/// use buttress_rate_limit::RateLimitConfig;
+///
+/// let config: RateLimitConfig = serde_json::from_str(
+///     r#"{"quotas": ["1/second burst 5", "1200/day rolling"], "wait": "30s"}"#,
+/// )?;
+/// let limiter = config.limiter()?;
+/// assert!(limiter.check("alice", 5).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Fields")]
+#[non_exhaustive]
+pub struct RateLimitConfig {
+    /// Whether the layer stands in the stack.
+    pub enabled: bool,
+    /// The quotas that are kept per key.
+    pub quotas: Vec<Quota>,
+    /// The quotas that are kept for all keys together.
+    pub global: Vec<Quota>,
+    /// How long a request may wait instead of being refused.
+    pub wait: Option<Duration>,
+    /// How many live keys the table is rated for.
+    pub keys: usize,
+    /// Whether everything is counted and nothing refused.
+    pub shadow: bool,
+    /// Other quotas for single keys.
+    pub overrides: BTreeMap<String, Vec<Quota>>,
+    /// Seeds the keyed table's hash, so that runs repeat; at random without one. No key of the table: a
+    /// configuration has one seed for all that draws lots.
+    pub seed: Option<u64>,
+}
+
+impl RateLimitConfig {
+    /// A limiter as configured; `wait` is for the layer to say.
+    ///
+    /// # Errors
+    ///
+    /// None for a configuration that was read; one that was changed since may not be enforceable.
+    pub fn limiter(&self) -> Result<RateLimiter, LimitsError> {
+        let mut builder = RateLimiter::builder()
+            .quotas(self.quotas.iter().cloned())
+            .global(self.global.iter().cloned())
+            .keys(self.keys)
+            .shadow(self.shadow);
+        if let Some(seed) = self.seed {
+            builder = builder.seed(seed);
+        }
+        for (key, quotas) in &self.overrides {
+            builder = builder.override_for(key.clone(), quotas.iter().cloned());
+        }
+        builder.build()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    #[serde(default = "enabled")]
+    enabled: bool,
+    #[serde(default)]
+    quotas: Vec<Text<Quota>>,
+    #[serde(default)]
+    global: Vec<Text<Quota>>,
+    wait: Option<Text<Duration>>,
+    keys: Option<Keys>,
+    #[serde(default)]
+    shadow: bool,
+    #[serde(default)]
+    overrides: BTreeMap<String, OneOrMore>,
+}
+
+fn enabled() -> bool {
+    true
+}
+
+impl TryFrom<Fields> for RateLimitConfig {
+    type Error = String;
+
+    fn try_from(fields: Fields) -> Result<Self, String> {
+        let quotas = |texts: Vec<Text<Quota>>| texts.into_iter().map(|text| text.0).collect();
+        let overrides = fields.overrides.into_iter();
+        let config = Self {
+            enabled: fields.enabled,
+            quotas: quotas(fields.quotas),
+            global: quotas(fields.global),
+            wait: fields.wait.map(|text| text.0),
+            keys: fields.keys.map_or(DEFAULT_KEYS, |keys| keys.0),
+            shadow: fields.shadow,
+            overrides: overrides.map(|(key, list)| (key, quotas(list.0))).collect(),
+            seed: None,
+        };
+        match config.limiter() {
+            Ok(_) => Ok(config),
+            Err(LimitsError::Nothing) => Err(
+                "expected `quotas` or `global` with at least one quota, such as quotas = [\"5/minute\"]"
+                    .into(),
+            ),
+            Err(error) => Err(format!("expected limits that can be enforced, but {error}")),
+        }
+    }
+}
+
+/// A value that is written as text. It is read through a visitor, so that an error stays with its element
+/// of a list.
+struct Text<T>(T);
+
+trait FromText: Sized {
+    const EXPECTED: &str;
+
+    fn from_text(text: &str) -> Result<Self, String>;
+}
+
+impl FromText for Quota {
+    const EXPECTED: &str = "a quota in quotes, such as \"5/minute\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let quota = text.parse::<Self>().map_err(|error| error.to_string())?;
+        match has_finer_unit(text) {
+            true => Err("expected a period in ms, s, m, h or d".into()),
+            false => Ok(quota),
+        }
+    }
+}
+
+impl FromText for Duration {
+    const EXPECTED: &str = "a duration in quotes, such as \"500ms\" or \"1h30m\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let duration = parse_duration(text).map_err(|error| error.to_string())?;
+        if has_finer_unit(text) {
+            Err("expected a duration in ms, s, m, h or d".into())
+        } else if duration.is_zero() {
+            Err("expected a duration above zero".into())
+        } else if duration > LONGEST {
+            Err(format!("expected a duration of at most {}s", LONGEST.as_secs()))
+        } else {
+            Ok(duration)
+        }
+    }
+}
+
+/// Whether a text counts micro- or nanoseconds, which a configuration does not.
+fn has_finer_unit(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes
+        .windows(3)
+        .any(|part| part[0].is_ascii_digit() && matches!(&part[1..], b"us" | b"ns"))
+        || text.contains('\u{b5}')
+}
+
+impl<'de, T: FromText> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T>(std::marker::PhantomData<T>);
+
+        impl<T: FromText> de::Visitor<'_> for Visitor<T> {
+            type Value = Text<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(T::EXPECTED)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<T>, E> {
+                T::from_text(text).map(Text).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Visitor(std::marker::PhantomData))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "Vec<Text<Quota>>")]
+struct OneOrMore(Vec<Text<Quota>>);
+
+impl TryFrom<Vec<Text<Quota>>> for OneOrMore {
+    type Error = &'static str;
+
+    fn try_from(quotas: Vec<Text<Quota>>) -> Result<Self, Self::Error> {
+        match quotas.is_empty() {
+            true => Err("expected at least one quota"),
+            false => Ok(Self(quotas)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "u64")]
+struct Keys(usize);
+
+impl TryFrom<u64> for Keys {
+    type Error = String;
+
+    fn try_from(keys: u64) -> Result<Self, String> {
+        let known = usize::try_from(keys).ok();
+        known
+            .filter(|_| (1..=MOST_KEYS).contains(&keys))
+            .map(Self)
+            .ok_or_else(|| format!("expected a number of keys from 1 to {MOST_KEYS}"))
+    }
+}

@@ -1,0 +1,330 @@
+//! A TOML document that remembers where everything stands, so that an error of a layer's own configuration
+//! type can name a line and a field.
+
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Error, ValueDeserializer};
+
+use crate::error::{Problem, expected_one_of, quoted};
+
+/// How many problems of one table are reported. Each costs another reading of the table.
+const REPORTED: usize = 20;
+
+/// A parsed policy file.
+pub(crate) struct Document<'t> {
+    text: &'t str,
+    root: DeTable<'t>,
+}
+
+/// A step from a table or a list to what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// Something that has a place in the document.
+struct Entry {
+    path: Vec<Step>,
+    span: Range<usize>,
+}
+
+impl<'t> Document<'t> {
+    /// Reads the file as TOML, whatever it says.
+    pub(crate) fn parse(bytes: &'t [u8]) -> Result<Self, Problem> {
+        let text = std::str::from_utf8(bytes).map_err(|error| not_unicode(bytes, &error))?;
+        let (root, errors) = DeTable::parse_recoverable(text);
+        let document = Self {
+            text,
+            root: root.into_inner(),
+        };
+        // Later errors are often only echoes of the first.
+        match errors.first() {
+            Some(error) => Err(document.syntax(error)),
+            None => Ok(document),
+        }
+    }
+
+    /// The keys and values of the top level.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Spanned<DeValue<'t>>)> {
+        self.root
+            .iter()
+            .map(|(key, value)| (key.get_ref().as_ref(), value))
+    }
+
+    /// The value of a key of the top level.
+    pub(crate) fn get(&self, key: &str) -> Option<&Spanned<DeValue<'t>>> {
+        self.root.get(key)
+    }
+
+    /// The line, from 1, on which the value that the keys lead to stands; the first line if there is none.
+    pub(crate) fn line_of(&self, keys: &[&str]) -> usize {
+        let keys: Vec<Step> = keys
+            .iter()
+            .map(|key| Step::Key((*key).to_owned()))
+            .collect();
+        let entries = self.flatten();
+        entries
+            .iter()
+            .rfind(|entry| entry.path == keys)
+            .map_or(1, |entry| self.line(entry.span.start))
+    }
+
+    /// A problem with the value of a key of the top level, or with an element of it.
+    pub(crate) fn problem(
+        &self,
+        path: &str,
+        value: &Spanned<DeValue<'_>>,
+        reason: impl Into<String>,
+    ) -> Problem {
+        let found = quoted(self.text.get(value.span()).unwrap_or_default());
+        Problem::field(self.line(value.span().start), path, found, reason)
+    }
+
+    /// A problem with a key of the top level that has no business there.
+    pub(crate) fn unknown(&self, key: &str, reason: impl Into<String>) -> Problem {
+        let span = self
+            .root
+            .get_key_value(key)
+            .map_or(0..0, |(key, _)| key.span());
+        Problem::field(self.line(span.start), shown(key), "an unknown key", reason)
+    }
+
+    /// Reads a table of the top level as a layer's configuration, or says what is wrong with it.
+    pub(crate) fn table<T: DeserializeOwned>(&self, name: &str) -> Result<T, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let Some(value) = self.get(name) else {
+            return Err(problems);
+        };
+        if !value.get_ref().is_table() {
+            return Err(vec![self.problem(
+                name,
+                value,
+                format!("expected a table, `[{name}]`"),
+            )]);
+        }
+        let mut rest = value.clone();
+        while problems.len() < REPORTED {
+            let error = match T::deserialize(ValueDeserializer::from(rest.clone())) {
+                Ok(config) if problems.is_empty() => return Ok(config),
+                Ok(_) => break,
+                Err(error) => error,
+            };
+            let entry = error
+                .span()
+                .and_then(|span| self.locate(&span))
+                .unwrap_or_else(|| Entry {
+                    path: vec![Step::Key(name.to_owned())],
+                    span: value.span(),
+                });
+            // What is said of the table as a whole may only follow from what was taken out of it.
+            let field = match entry.path.get(1) {
+                Some(Step::Key(field)) => Some(field.clone()),
+                _ if problems.is_empty() => None,
+                _ => break,
+            };
+            problems.push(self.explain(&entry, error.message()));
+            let DeValue::Table(table) = rest.get_mut() else {
+                break;
+            };
+            if field
+                .and_then(|field| table.remove(field.as_str()))
+                .is_none()
+            {
+                break;
+            }
+        }
+        Err(problems)
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        let before = self.text.as_bytes().iter().take(offset);
+        before.filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    /// Every key and value with its path. A key comes before its value and has the same path.
+    fn flatten(&self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        flatten_table(&self.root, &mut Vec::new(), &mut entries);
+        entries
+    }
+
+    /// The smallest thing that encloses the span.
+    fn locate(&self, span: &Range<usize>) -> Option<Entry> {
+        let encloses = |entry: &Entry| entry.span.start <= span.start && span.end <= entry.span.end;
+        let enclosing = self.flatten().into_iter().filter(encloses);
+        // Of equals the deepest: a table made by a dotted key has the span of that key.
+        enclosing.min_by_key(|entry| (entry.span.len(), usize::MAX - entry.path.len()))
+    }
+
+    /// Puts what the deserializer says into the words of a problem.
+    fn explain(&self, entry: &Entry, message: &str) -> Problem {
+        let line = self.line(entry.span.start);
+        let found = quoted(self.text.get(entry.span.clone()).unwrap_or_default());
+        let path = written(&entry.path);
+        if let Some(rest) = message.strip_prefix("unknown field `") {
+            let (unknown, known) = rest.rsplit_once("`, expected ").unwrap_or((rest, ""));
+            let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+            return Problem::field(
+                line,
+                path,
+                "an unknown key",
+                expected_one_of(unknown, &known),
+            );
+        }
+        if let Some(field) = message.strip_prefix("missing field `") {
+            let field = field.trim_end_matches('`');
+            return Problem::field(
+                line,
+                format!("{path}.{field}"),
+                "nothing",
+                "expected a value",
+            );
+        }
+        let reason = match message.split_once(", expected ") {
+            Some((start, expected)) if start.starts_with("invalid ") => plain(expected),
+            _ => message.to_owned(),
+        };
+        Problem::field(line, path, found, reason)
+    }
+
+    /// A problem of the TOML itself.
+    fn syntax(&self, error: &Error) -> Problem {
+        let span = error.span().unwrap_or(0..0);
+        let lines_before = self.text.get(..span.start).unwrap_or_default();
+        let start = lines_before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line_text = self
+            .text
+            .get(start..)
+            .unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default();
+        let reason = format!("expected TOML, but: {}", error.message());
+        let found = quoted(line_text.trim());
+        let field = match self.locate(&span) {
+            Some(entry) => written(&entry.path),
+            None => self.guessed_field(start, line_text),
+        };
+        if field.is_empty() {
+            return Problem::column(self.line(span.start), span.start - start + 1, found, reason);
+        }
+        Problem::field(self.line(span.start), field, found, reason)
+    }
+
+    /// The field that a line is about which did not make it into the document.
+    fn guessed_field(&self, start: usize, line: &str) -> String {
+        let key = line.split(['=', '#']).next().unwrap_or_default().trim();
+        if key.starts_with('[') {
+            return short(key.trim_matches(['[', ']']));
+        }
+        let tables = self
+            .root
+            .iter()
+            .filter(|(name, value)| value.get_ref().is_table() && name.span().start < start);
+        match tables.max_by_key(|(name, _)| name.span().start) {
+            Some((table, _)) if !key.is_empty() => {
+                format!("{}.{}", shown(table.get_ref()), short(key))
+            }
+            Some((table, _)) => shown(table.get_ref()),
+            None => short(key),
+        }
+    }
+}
+
+fn flatten_table(table: &DeTable<'_>, path: &mut Vec<Step>, entries: &mut Vec<Entry>) {
+    for (key, value) in table.iter() {
+        path.push(Step::Key(key.get_ref().to_string()));
+        entries.push(Entry {
+            path: path.clone(),
+            span: key.span(),
+        });
+        flatten_value(value, path, entries);
+        path.pop();
+    }
+}
+
+// The parser bounds how deep a document goes, and with it this recursion.
+fn flatten_value(value: &Spanned<DeValue<'_>>, path: &mut Vec<Step>, entries: &mut Vec<Entry>) {
+    entries.push(Entry {
+        path: path.clone(),
+        span: value.span(),
+    });
+    match value.get_ref() {
+        DeValue::Table(table) => flatten_table(table, path, entries),
+        DeValue::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                path.push(Step::Index(index));
+                flatten_value(element, path, entries);
+                path.pop();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The words of the deserializer in those of TOML.
+fn plain(expected: &str) -> String {
+    match expected {
+        "a sequence" => String::from("expected a list"),
+        "a map" => String::from("expected a table"),
+        "a boolean" => String::from("expected true or false"),
+        "u64" | "u32" | "u16" | "usize" => {
+            String::from("expected a whole number of at least 0, not too large")
+        }
+        other => format!("expected {other}"),
+    }
+}
+
+fn written(path: &[Step]) -> String {
+    let mut text = String::new();
+    for step in path {
+        match step {
+            Step::Index(index) => text.push_str(&format!("[{index}]")),
+            Step::Key(key) => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(&shown(key));
+            }
+        }
+    }
+    text
+}
+
+/// A key as TOML would write it, shortened.
+fn shown(key: &str) -> String {
+    let short = short(key);
+    let bare = |character: char| character.is_ascii_alphanumeric() || "_-".contains(character);
+    if !short.is_empty() && short.chars().all(bare) {
+        short
+    } else {
+        crate::decision::json_string(&short)
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+fn not_unicode(bytes: &[u8], error: &std::str::Utf8Error) -> Problem {
+    let position = error.valid_up_to();
+    let before = bytes.get(..position).unwrap_or_default();
+    let start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |newline| newline + 1);
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let found = format!(
+        "the byte 0x{:02x}",
+        bytes.get(position).copied().unwrap_or_default()
+    );
+    Problem::column(
+        line,
+        position - start + 1,
+        found,
+        "expected text that is Unicode, written in UTF-8",
+    )
+}

@@ -1,0 +1,231 @@
+//! Lets virtual time pass, and hands out what happens.
+//!
+//! All requests live in one task and are polled here, by hand, so that the order inside an instant is the
+//! format's: the upstream's events, what falls due in the layers, callers who leave, arrivals; each followed
+//! until nothing more can happen.
+
+use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use parking_lot::Mutex;
+use tokio::time::{Sleep, sleep_until};
+use tower::{Service, ServiceExt};
+
+use super::ready::Ready;
+use super::stack::{Built, Stack};
+use super::timeline::{Event, What};
+use super::upstream::Call;
+use super::world::{State, World};
+use crate::decision::Decision;
+use crate::policy::Policy;
+use crate::summary::Summary;
+use crate::trace::{Milliseconds, Request};
+
+/// The longest step of the clock: tokio's timers reach a little over two years.
+const STEP: Milliseconds = 365 * 24 * 60 * 60 * 1_000;
+
+/// How long layers may let nobody know anything before the run counts as stuck: longer than any time that a
+/// policy can name.
+const PATIENCE: Milliseconds = 40_000_000_000_000;
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+struct Driver {
+    world: World,
+    built: Built,
+    ready: Arc<Ready>,
+    tasks: Vec<Option<Task>>,
+    open: usize,
+}
+
+pub(super) async fn drive(policy: &Policy, trace: &[Request]) -> (Vec<Decision>, Summary) {
+    let world = Arc::new(Mutex::new(State::new(trace)));
+    let mut driver = Driver {
+        built: Built::new(policy, &world),
+        ready: Arc::default(),
+        tasks: trace.iter().map(|_| None).collect(),
+        open: 0,
+        world,
+    };
+    driver.run().await;
+    let shadow = policy.rate_limit.as_ref().is_some_and(|limit| limit.shadow);
+    driver.world.lock().finish(shadow)
+}
+
+impl Driver {
+    async fn run(&mut self) {
+        let mut sleep = Box::pin(sleep_until(buttress_core::time::now()));
+        let mut heard = 0;
+        loop {
+            let next = self.world.lock().timeline.next();
+            let now = self.world.lock().now();
+            if next.is_none() && self.open == 0 {
+                return;
+            }
+            assert!(
+                next.is_some() || now - heard < PATIENCE,
+                "{} requests wait for something that never happens",
+                self.open
+            );
+            let target = next.map_or(now + STEP, |event| event.at.min(now + STEP));
+            let due = self.pass_time(&mut sleep, target).await;
+            if next.is_some() || !due.is_empty() {
+                heard = self.world.lock().now();
+            }
+            self.instant(due).await;
+        }
+    }
+
+    /// Waits until `target`, or until something falls due in the layers before; returns who is woken.
+    async fn pass_time(
+        &self,
+        sleep: &mut Pin<Box<Sleep>>,
+        target: Milliseconds,
+    ) -> BTreeSet<usize> {
+        let deadline = self.world.lock().instant(target);
+        sleep.as_mut().reset(deadline);
+        poll_fn(|cx| {
+            let woken = self.ready.any_or_wake(cx.waker());
+            match sleep.as_mut().poll(cx) {
+                Poll::Pending if !woken => Poll::Pending,
+                _ => Poll::Ready(()),
+            }
+        })
+        .await;
+        self.ready.take()
+    }
+
+    /// Everything that happens at this instant. `due` are those for whom something fell due in the layers.
+    async fn instant(&mut self, mut due: BTreeSet<usize>) {
+        let now = self.world.lock().now();
+        loop {
+            if let Some(event) = self.take(now, What::precedes_layers) {
+                self.happen(event);
+            } else if let Some(request) = due.pop_first() {
+                self.poll(request);
+            } else if let Some(event) = self.take(now, |_| true) {
+                self.happen(event);
+            } else {
+                // Timers that were set for this very instant fire when the runtime looks at them.
+                tokio::task::yield_now().await;
+                due = self.ready.take();
+                if due.is_empty() {
+                    return;
+                }
+            }
+            self.follow();
+        }
+    }
+
+    fn take(&self, now: Milliseconds, wanted: impl Fn(What) -> bool) -> Option<Event> {
+        self.world.lock().timeline.take(now, wanted)
+    }
+
+    fn happen(&mut self, event: Event) {
+        let request = event.request;
+        match event.what {
+            What::Arrive => self.arrive(request),
+            What::Leave => {
+                // Dropping the task gives back what the request held.
+                if self.tasks[request].take().is_some() {
+                    self.open -= 1;
+                    self.world.lock().left(request);
+                    self.note_end(request);
+                }
+            }
+            What::Head { attempt } | What::BodyEnd { attempt } => {
+                let slot = self.world.lock().records[request]
+                    .slots
+                    .get(attempt)
+                    .cloned();
+                if let Some(slot) = slot {
+                    slot.deliver(event.what);
+                }
+            }
+        }
+        self.world.lock().touch();
+    }
+
+    fn arrive(&mut self, request: usize) {
+        let mut world = self.world.lock();
+        let line = &world.trace[request];
+        let call = Call {
+            request,
+            key: line.key.as_str().into(),
+            cost: line.cost,
+            deadline: world.deadline(request),
+        };
+        if let Some(cancel) = line.cancel {
+            let leave = Event {
+                at: world.now() + cancel,
+                request,
+                what: What::Leave,
+            };
+            world.timeline.add(leave);
+        }
+        drop(world);
+        let stack = self.built.stack.clone();
+        self.tasks[request] = Some(Box::pin(serve(stack, call, self.world.clone())));
+        self.open += 1;
+        self.poll(request);
+    }
+
+    /// Polls whoever has been woken, in the order of the trace, until nobody is.
+    fn follow(&mut self) {
+        while let Some(request) = self.ready.pop() {
+            self.poll(request);
+        }
+    }
+
+    fn poll(&mut self, request: usize) {
+        let Some(task) = &mut self.tasks[request] else {
+            return;
+        };
+        {
+            let mut world = self.world.lock();
+            world.polled = request;
+            world.touch();
+        }
+        let had_ended = self.world.lock().records[request].end.is_some();
+        let waker = self.ready.waker(request);
+        let done = task
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_ready();
+        if done {
+            self.tasks[request] = None;
+            self.open -= 1;
+        }
+        if !had_ended {
+            self.note_end(request);
+        }
+    }
+
+    /// If the request has just ended without an admission, what is left is what is left now.
+    fn note_end(&mut self, request: usize) {
+        let mut world = self.world.lock();
+        world.count_waiting(request);
+        let record = &world.records[request];
+        if record.end.is_some() && record.left.is_none() {
+            let left = self.built.left(&world.trace[request].key);
+            world.records[request].left = left;
+        }
+    }
+}
+
+/// One request's way through the layers, and then through its body.
+async fn serve(stack: Stack, call: Call, world: World) {
+    let request = call.request;
+    let mut stack = stack;
+    let result = match stack.ready().await {
+        Ok(ready) => ready.call(call).await,
+        Err(error) => Err(error),
+    };
+    world.lock().answered(request, &result);
+    if let Ok(reply) = result {
+        reply.body.await;
+    }
+}

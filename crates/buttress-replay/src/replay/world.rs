@@ -1,0 +1,224 @@
+//! What driver, upstream and layers share: virtual time, what is to come, and what became of every request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buttress_core::time::{Instant, later, now};
+use buttress_core::{BoxError, Rejection};
+use parking_lot::Mutex;
+
+use super::timeline::{Event, Timeline, What};
+use super::upstream::{Reply, Slot};
+use crate::decision::{Decision, Reason};
+use crate::summary::Summary;
+use crate::trace::{Milliseconds, Request};
+
+/// Handle to the one world of a run.
+pub(super) type World = Arc<Mutex<State>>;
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) trace: Arc<[Request]>,
+    pub(super) timeline: Timeline,
+    pub(super) records: Vec<Record>,
+    /// The request that is being polled: whatever a layer says, it says of this one.
+    pub(super) polled: usize,
+    /// What virtual time counts from.
+    epoch: Instant,
+    first: Milliseconds,
+    last: Milliseconds,
+    in_flight: usize,
+    peak_in_flight: usize,
+    waiting: usize,
+    peak_waiting: usize,
+}
+
+/// What became of a request so far.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    pub(super) attempts: Vec<Milliseconds>,
+    /// The upstream's answers that are awaited, one an attempt.
+    pub(super) slots: Vec<Arc<Slot>>,
+    pub(super) end: Option<End>,
+    pub(super) left: Option<Left>,
+    pub(super) shadowed: bool,
+    waits: bool,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    at: Milliseconds,
+    reason: Option<Reason>,
+    status: Option<u16>,
+    retry_after: Option<u128>,
+}
+
+/// What was left in the rate limit's scarcest quota.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Left {
+    pub(super) remaining: u64,
+    pub(super) limit: u64,
+}
+
+impl State {
+    pub(super) fn new(trace: &[Request]) -> Self {
+        let first = trace.first().map_or(0, |request| request.at);
+        let arrival = |(index, request): (usize, &Request)| Event {
+            at: request.at - first,
+            request: index,
+            what: What::Arrive,
+        };
+        let mut timeline = Timeline::default();
+        trace
+            .iter()
+            .enumerate()
+            .map(arrival)
+            .for_each(|event| timeline.add(event));
+        Self {
+            trace: trace.into(),
+            timeline,
+            records: trace.iter().map(|_| Record::default()).collect(),
+            polled: 0,
+            epoch: now(),
+            first,
+            last: 0,
+            in_flight: 0,
+            peak_in_flight: 0,
+            waiting: 0,
+            peak_waiting: 0,
+        }
+    }
+
+    /// Virtual time since the first line's `at`.
+    pub(super) fn now(&self) -> Milliseconds {
+        let since = now().saturating_duration_since(self.epoch);
+        Milliseconds::try_from(since.as_millis()).unwrap_or(Milliseconds::MAX)
+    }
+
+    /// The instant on tokio's clock.
+    pub(super) fn instant(&self, at: Milliseconds) -> Instant {
+        later(self.epoch, Duration::from_millis(at))
+    }
+
+    /// The instant at which a request's answer becomes worthless.
+    pub(super) fn deadline(&self, request: usize) -> Option<Instant> {
+        let line = self.trace.get(request)?;
+        Some(self.instant(line.at - self.first + line.deadline?))
+    }
+
+    /// Something has happened now.
+    pub(super) fn touch(&mut self) {
+        self.last = self.now();
+    }
+
+    pub(super) fn call_started(&mut self) {
+        self.in_flight += 1;
+        self.peak_in_flight = self.peak_in_flight.max(self.in_flight);
+    }
+
+    pub(super) fn call_ended(&mut self) {
+        self.in_flight -= 1;
+    }
+
+    /// Keeps count of those who neither have reached the upstream nor were answered.
+    pub(super) fn count_waiting(&mut self, request: usize) {
+        let record = &mut self.records[request];
+        let waits = record.attempts.is_empty() && record.end.is_none();
+        match (std::mem::replace(&mut record.waits, waits), waits) {
+            (false, true) => self.waiting += 1,
+            (true, false) => self.waiting -= 1,
+            _ => {}
+        }
+        self.peak_waiting = self.peak_waiting.max(self.waiting);
+    }
+
+    /// The caller has its answer.
+    pub(super) fn answered(&mut self, request: usize, result: &Result<Reply, BoxError>) {
+        let at = self.now();
+        let end = match result {
+            Ok(reply) => End {
+                at,
+                reason: None,
+                status: Some(reply.status),
+                retry_after: None,
+            },
+            Err(error) => match Rejection::find(&**error) {
+                Some(rejection) => End::refused(at, rejection),
+                None => End {
+                    at,
+                    reason: None,
+                    status: None,
+                    retry_after: None,
+                },
+            },
+        };
+        self.records[request].end = Some(end);
+    }
+
+    /// The caller has gone away, with or without an answer.
+    pub(super) fn left(&mut self, request: usize) {
+        let at = self.now();
+        self.records[request].end.get_or_insert(End {
+            at,
+            reason: Some(Reason::Cancelled),
+            status: None,
+            retry_after: None,
+        });
+    }
+
+    /// The decisions and the summary of a run that is over.
+    pub(super) fn finish(&mut self, shadow: bool) -> (Vec<Decision>, Summary) {
+        let first = self.first;
+        let records = std::mem::take(&mut self.records).into_iter();
+        let decisions: Vec<_> = (records.zip(self.trace.iter()))
+            .map(|(record, request)| record.decision(request, first, shadow))
+            .collect();
+        let mut summary = Summary::of(&self.trace, &decisions);
+        summary.peak_in_flight = self.peak_in_flight;
+        summary.peak_queue = self.peak_waiting;
+        summary.virtual_time = self.last;
+        (decisions, summary)
+    }
+}
+
+impl Record {
+    fn decision(self, request: &Request, first: Milliseconds, shadow: bool) -> Decision {
+        let end = self
+            .end
+            .expect("the driver runs until every request has ended");
+        Decision {
+            id: request.id.clone(),
+            key: request.key.clone(),
+            admitted: !self.attempts.is_empty(),
+            reason: end.reason,
+            attempts: self.attempts.iter().map(|at| at + first).collect(),
+            ended: end.at + first,
+            status: end.status,
+            retry_after: end.retry_after,
+            remaining: self.left.map(|left| left.remaining),
+            limit: self.left.map(|left| left.limit),
+            shadow: shadow.then_some(self.shadowed),
+        }
+    }
+}
+
+impl End {
+    fn refused(at: Milliseconds, rejection: &Rejection) -> Self {
+        use buttress_core::Reason as Layer;
+        let reason = match rejection.reason() {
+            Layer::TokenBudget => Reason::TokenBudget,
+            Layer::CircuitOpen => Reason::CircuitOpen,
+            Layer::QueueFull => Reason::QueueFull,
+            Layer::QueueTimeout => Reason::QueueTimeout,
+            Layer::Deadline => Reason::Deadline,
+            _ => Reason::RateLimit,
+        };
+        Self {
+            at,
+            reason: Some(reason),
+            status: reason.status(),
+            retry_after: rejection.retry_after().map(|wait| wait.as_nanos()),
+        }
+    }
+}
