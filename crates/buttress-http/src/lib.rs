@@ -1,1 +1,53 @@
-//! x
+//! HTTP words for buttress layers.
+//!
+//! What limits are kept by ([`ClientIp`], [`ApiKey`], [`MatchedRoute`], [`by_head`] and others), what
+//! they do not concern ([`Preflight`], [`allow_list`]), how a refusal is told ([`HttpAnswer`]: a
+//! problem document of RFC 9457 with `Retry-After`, `RateLimit` and `RateLimit-Policy`), how a
+//! response is understood ([`ByStatus`], [`received_limits`], [`received_retry_after`]), and a permit
+//! that lives until a response's body has ended ([`AtBodyEnd`]).
+//!
+//! This crate knows no policy. What it writes about limits it learns through
+//! [`Describe`](buttress_core::Describe), so that it serves every layer that refuses requests. Nor is
+//! it a framework: its keys read any `http::Request`, and its answers are plain `http::Response`s
+//! that keep the body and the error type of the service below.
+//!
+//! With the feature `axum`, [`ClientIp`] and [`MatchedRoute`] also read what axum puts into the
+//! request's extensions.
+
+mod admitted;
+mod answer;
+mod body;
+mod classify;
+mod exempt;
+mod fields;
+mod forwarded;
+mod head;
+mod keys;
+mod networks;
+mod prepared;
+mod problem;
+mod received;
+mod refusal;
+mod render;
+
+pub use admitted::HttpFields;
+pub use answer::{AnswerBody, HttpAnswer, HttpAnswerAnyBody, HttpAnswerWith};
+pub use body::{AtBodyEnd, PermitBody};
+pub use classify::ByStatus;
+pub use exempt::{AllowList, Preflight, allow_list};
+pub use fields::{
+    FieldError, FieldNames, PolicyItem, RATE_LIMIT, RATE_LIMIT_POLICY, Remaining,
+    X_RATE_LIMIT_LIMIT, X_RATE_LIMIT_REMAINING, X_RATE_LIMIT_RESET, decimal, rate_limit_policy,
+    retry_after, whole_seconds,
+};
+pub use forwarded::{ForwardedField, client_ip};
+pub use head::{ByHead, RequestHead, by_head};
+pub use keys::{
+    Anonymous, ApiKey, ClientIp, ExtensionKey, HeaderKey, MatchedRoute, OrAnonymous, PeerAddr,
+    Route, extension, header, or_anonymous,
+};
+pub use networks::{NetworkError, Networks, group};
+pub use received::{
+    ReceivedLimit, ReceivedPolicy, received_limits, received_policies, received_retry_after,
+};
+pub use refusal::{Fields, Refusal};

@@ -155,7 +155,10 @@ impl FromText for Duration {
         } else if duration.is_zero() {
             Err("expected a duration above zero".into())
         } else if duration > LONGEST {
-            Err(format!("expected a duration of at most {}s", LONGEST.as_secs()))
+            Err(format!(
+                "expected a duration of at most {}s",
+                LONGEST.as_secs()
+            ))
         } else {
             Ok(duration)
         }

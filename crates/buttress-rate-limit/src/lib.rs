@@ -1,6 +1,35 @@
-//! Rate limits as a `tower` layer.
+//! Rate limits as a `tower` layer, and without tower.
 //!
-//! x
+//! A [`Quota`] says so much per so long, and how the limit moves with time: *paced* (a bucket that refills
+//! continuously, to the nanosecond) or *rolling* (neither more nor fewer in any stretch of time). Several
+//! quotas, kept per key or for all keys together, are one decision. What does not fit is refused at once, or
+//! waits in order of arrival. A [`RateLimiter`] is the limit itself; a [`RateLimitLayer`] puts it in front of
+//! any service:
+//!
+//! ```
+//! use buttress_rate_limit::{Quota, RateLimitLayer};
+//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+//!
+//! #[derive(Clone)]
+//! struct Call {
+//!     tenant: u32,
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let mut service = ServiceBuilder::new()
+//!     .layer(RateLimitLayer::new(Quota::per_minute(1)).by(|call: &Call| Some(call.tenant)))
+//!     .service(service_fn(async |call: Call| Ok::<_, std::io::Error>(call.tenant)));
+//!
+//! assert!(service.ready().await.unwrap().call(Call { tenant: 1 }).await.is_ok());
+//! assert!(service.ready().await.unwrap().call(Call { tenant: 1 }).await.is_err());
+//! assert!(service.ready().await.unwrap().call(Call { tenant: 2 }).await.is_ok());
+//! # }
+//! ```
+//!
+//! With feature `http`, `respond_http()` turns refusals into responses, with the fields that clients know.
+//! The limits of one process are not those of another: a limit that several share needs a store.
+
 mod account;
 mod ask;
 mod builder;
@@ -17,6 +46,8 @@ mod line;
 mod live;
 mod quota;
 mod quota_text;
+#[cfg(feature = "http")]
+mod respond;
 mod room;
 mod rules;
 mod sync;
@@ -43,5 +74,7 @@ pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsError};
 pub use live::{QuotaStanding, Snapshot};
 pub use quota::{Quota, QuotaError, Window};
+#[cfg(feature = "http")]
+pub use respond::{Described, HttpRateLimitLayer, WithFields};
 pub use ticket::Spent;
 pub use wait::{RateWait, Waiting};

@@ -27,10 +27,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Whether they can be enforced.
+    ///
     /// # Errors
     ///
-    /// A list that is too long, or nothing to enforce.
-    pub(crate) fn check(&self) -> Result<(), LimitsError> {
+    /// If there is no quota, an override without one, or more than sixteen concern one request.
+    pub fn check(&self) -> Result<(), LimitsError> {
         if self.quotas.is_empty() && self.global.is_empty() {
             return Err(LimitsError::Nothing);
         }

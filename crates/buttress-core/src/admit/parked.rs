@@ -35,6 +35,10 @@ impl<T: Ticket> Drop for Unused<T> {
     }
 }
 
+/// How a wait came out, for a service that was parked.
+type UnparkedOf<S, Req, T, C, R> =
+    Unparked<<S as Service<Req>>::Future, T, C, R, <S as Service<Req>>::Error>;
+
 /// How a wait came out.
 pub(super) enum Unparked<F, T: Ticket, C, R, E> {
     Running(F, Permit<T>, C),
@@ -70,7 +74,7 @@ where
     pub(super) fn poll(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Unparked<S::Future, T, C, R, S::Error>> {
+    ) -> Poll<UnparkedOf<S, Req, T, C, R>> {
         let this = self.project();
         if this.admitted.0.is_none() {
             match ready!(this.wait.poll(cx)) {
@@ -82,6 +86,8 @@ where
             }
         }
         if let Err(error) = ready!(this.service.poll_ready(cx)) {
+            // The permit goes now, and not when the caller gets around to dropping the future.
+            *this.admitted = Unused(None);
             return Poll::Ready(Unparked::Failed(error));
         }
         let permit = this.admitted.0.take().unwrap_or_else(Permit::exempt);

@@ -1,0 +1,138 @@
+//! The configuration file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use buttress::Quota;
+use buttress::rate_limit::Limits;
+use serde::Deserialize;
+
+/// What the limits are, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The quotas of `/chat`, kept per client address.
+    pub chat: Vec<Quota>,
+    /// The quotas of `/search`.
+    pub search: Search,
+}
+
+/// The quotas of `/search`, kept per API key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// For a key that is not listed. Each has its own count.
+    pub default: Vec<Quota>,
+    /// For single keys.
+    pub keys: BTreeMap<String, Vec<Quota>>,
+}
+
+/// What `/search` allows a key if nothing else is said.
+const SEARCH_DEFAULT: Quota = Quota::per_minute(30);
+
+impl Config {
+    /// What is in force without a file.
+    #[must_use]
+    pub fn new(chat: Vec<Quota>) -> Self {
+        Self {
+            chat,
+            search: Search {
+                default: vec![SEARCH_DEFAULT],
+                keys: BTreeMap::new(),
+            },
+        }
+    }
+
+    /// Reads a file. What it does not say is as in `self`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, with line and field.
+    pub fn read(&self, text: &str) -> Result<Self, ConfigError> {
+        let wrong = |line, field, message: &str| ConfigError {
+            line,
+            field,
+            message: message.trim().to_owned(),
+        };
+        let line = |span: Option<std::ops::Range<usize>>| {
+            let before = text.get(..span?.start)?;
+            Some(before.matches('\n').count() + 1)
+        };
+        let document = toml::Deserializer::parse(text)
+            .map_err(|error| wrong(line(error.span()), None, error.message()))?;
+        let file: File = serde_path_to_error::deserialize(document).map_err(|error| {
+            let field = Some(error.path().to_string()).filter(|path| path != ".");
+            let inner = error.inner();
+            wrong(line(inner.span()), field, inner.message())
+        })?;
+        let search = file.search.unwrap_or_default();
+        let default = &self.search;
+        Ok(Self {
+            chat: file.quotas.map_or_else(|| self.chat.clone(), |list| list.0),
+            search: Search {
+                default: search
+                    .default
+                    .map_or_else(|| default.default.clone(), |list| list.0),
+                keys: match search.keys {
+                    Some(keys) => keys.into_iter().map(|(key, list)| (key, list.0)).collect(),
+                    None => default.keys.clone(),
+                },
+            },
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    quotas: Option<List>,
+    search: Option<SearchTable>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SearchTable {
+    default: Option<List>,
+    keys: Option<BTreeMap<String, List>>,
+}
+
+/// Quotas that can be enforced together.
+#[derive(Deserialize)]
+#[serde(try_from = "Vec<Quota>")]
+struct List(Vec<Quota>);
+
+impl TryFrom<Vec<Quota>> for List {
+    type Error = buttress::rate_limit::LimitsError;
+
+    fn try_from(quotas: Vec<Quota>) -> Result<Self, Self::Error> {
+        let limits = Limits {
+            quotas,
+            ..Limits::default()
+        };
+        limits.check()?;
+        Ok(Self(limits.quotas))
+    }
+}
+
+/// What is wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The line, from 1.
+    pub line: Option<usize>,
+    /// The path of the field; none if the text is no TOML.
+    pub field: Option<String>,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        if let Some(field) = &self.field {
+            write!(f, "`{field}`: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,11 @@
+//! An axum app whose routes are limited: `POST /chat` per client address, `GET /search` per API key with
+//! tiers, `GET /health` not at all. `GET /status` shows where the limits stand, and a configuration file
+//! changes them while the app runs.
+
+mod app;
+mod config;
+mod reload;
+
+pub use app::{Limiters, app};
+pub use config::{Config, ConfigError};
+pub use reload::Reload;
