@@ -35,3 +35,8 @@ pub use buttress_core::{Error, Reason, Rejection, When};
 pub use buttress_http::{ApiKey, ClientIp, MatchedRoute, Networks, Preflight, by_head};
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit::{Quota, RateLimitLayer, RateLimiter};
+
+// The README's examples are compiled like any other.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
