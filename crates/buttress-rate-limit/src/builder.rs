@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use buttress_core::{KeyHash, Seed};
 
-use crate::limiter::{RateLimiter, Shared};
+use crate::limiter::RateLimiter;
 use crate::limits::{Limits, LimitsError, Settings};
 use crate::quota::Quota;
+use crate::shared::Shared;
 
 /// How many live keys a limiter's table is rated for by default.
 pub const DEFAULT_KEYS: usize = 65_536;

@@ -61,6 +61,15 @@ pub(crate) fn check(
     Err(refused(refusal, offset, violated))
 }
 
+/// The refusal of a key's side where nothing is kept for all keys.
+pub(crate) fn refused_by_key(refusal: Refusal, keyed: Side<'_>, cost: u64, now: u64) -> Refused {
+    let violated = match keyed.rules.len() {
+        1 => 1,
+        _ => violated(keyed, cost, now),
+    };
+    refused((refusal, false), keyed.rules.len(), violated)
+}
+
 fn refused((refusal, global): (Refusal, bool), offset: usize, violated: u16) -> Refused {
     let quota = refusal.quota + if global { offset } else { 0 };
     Refused {

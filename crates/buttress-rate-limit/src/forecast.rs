@@ -99,7 +99,7 @@ pub(crate) fn simulate(
                 Err(refused) => match refused.wait() {
                     None => return false,
                     Some(wait) => {
-                        pass.hold_back(waiter.key, &refused, timer_end(at.saturating_add(wait)))
+                        pass.hold_back(waiter.key, &refused, timer_end(at.saturating_add(wait)));
                     }
                 },
             }

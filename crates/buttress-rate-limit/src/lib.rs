@@ -50,6 +50,7 @@ mod quota_text;
 mod respond;
 mod room;
 mod rules;
+mod shared;
 mod sync;
 mod table;
 mod ticket;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use buttress_core::KeyHash;
 
-use crate::limiter::{GLOBAL, KEYED};
 use crate::quota::Quota;
 use crate::rules::Rules;
+use crate::shared::{GLOBAL, KEYED};
 
 /// How many quotas can concern one request.
 pub(crate) const MAX_QUOTAS: usize = 16;

@@ -11,11 +11,12 @@ use buttress_core::{Describe, KeyHash, Now};
 use crate::account::Account;
 use crate::decision::Refused;
 use crate::forecast::Forecast;
-use crate::limiter::{KEYED, One, RateLimiter, SHADOW, Shared};
+use crate::limiter::RateLimiter;
 use crate::limits::{Limits, LimitsError, Settings};
 use crate::quota::Quota;
 use crate::room::{Ledger, Scope};
 use crate::rules::Rules;
+use crate::shared::{GLOBAL, KEYED, One, SHADOW, Shared};
 use crate::table::Counts;
 
 /// Where one quota stands for a key.
@@ -281,7 +282,7 @@ impl Ledger for &Shared {
 
     fn scope(&self) -> Scope {
         let flags = self.flags.load(Ordering::Relaxed);
-        match (flags & KEYED != 0, flags & crate::limiter::GLOBAL != 0) {
+        match (flags & KEYED != 0, flags & GLOBAL != 0) {
             (true, true) => Scope::Both,
             (false, true) => Scope::Global,
             _ => Scope::Keyed,

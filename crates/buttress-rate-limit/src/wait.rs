@@ -12,8 +12,9 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
 use crate::ask::RateDemand;
-use crate::limiter::{RateLimiter, SHADOW};
+use crate::limiter::RateLimiter;
 use crate::room::{Arrival, Turn};
+use crate::shared::SHADOW;
 use crate::ticket::Spent;
 
 /// A limiter that paces: a request that does not fit waits, in order of arrival, for at most `max`.

@@ -1,0 +1,269 @@
+//! What all clones of a limiter share: settings, accounts and those who wait.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+
+use buttress_core::time::Instant;
+use buttress_core::{KeyHash, LimitId, Now, PolicyId, Reason, Rejection, Seed};
+
+use crate::account::Account;
+use crate::ask::RateDemand;
+use crate::decision::{Refused, Side, check, refused_by_key};
+use crate::limits::Settings;
+use crate::room::{Arrival, Room, Turn};
+use crate::sync::Mutex;
+use crate::table::{Counts, Entry, Table};
+use crate::ticket::Spent;
+
+pub(crate) struct Shared {
+    pub(crate) id: PolicyId,
+    pub(crate) epoch: Instant,
+    pub(crate) seed: Seed,
+    pub(crate) keys: usize,
+    pub(crate) flags: AtomicU8,
+    pub(crate) current: Mutex<Arc<Settings>>,
+    table: OnceLock<Table>,
+    /// Held while the table is made, and while the settings change, so that none is made of old ones.
+    /// Locks are taken in this order: room, making, current, a bucket, everyone, global.
+    pub(crate) making: Mutex<()>,
+    /// The account of requests that have no key because all share one.
+    pub(crate) everyone: Mutex<One>,
+    /// The account of the quotas that are kept for all keys together.
+    pub(crate) global: Mutex<One>,
+    pub(crate) room: Mutex<Room>,
+    waiting: AtomicUsize,
+    refused_in_room: AtomicU64,
+    pub(crate) subscribers: Mutex<Vec<Waker>>,
+}
+
+/// An account outside the table.
+#[derive(Debug)]
+pub(crate) struct One {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) account: Account,
+    pub(crate) counts: Counts,
+}
+
+/// Some quotas are kept per key.
+pub(crate) const KEYED: u8 = 1;
+/// Some quotas are kept for all keys together.
+pub(crate) const GLOBAL: u8 = 2;
+/// Nothing is refused.
+pub(crate) const SHADOW: u8 = 4;
+
+impl Shared {
+    pub(crate) fn new(settings: Settings, seed: Seed, keys: usize, shadow: bool) -> Self {
+        let settings = Arc::new(settings);
+        let one = || {
+            Mutex::new(One {
+                settings: Arc::clone(&settings),
+                account: Account::default(),
+                counts: Counts::default(),
+            })
+        };
+        Self {
+            id: PolicyId::unique(),
+            epoch: buttress_core::time::now(),
+            seed,
+            keys,
+            flags: AtomicU8::new(settings.flags() | if shadow { SHADOW } else { 0 }),
+            table: OnceLock::new(),
+            making: Mutex::new(()),
+            everyone: one(),
+            global: one(),
+            room: Mutex::new(Room::default()),
+            waiting: AtomicUsize::new(0),
+            refused_in_room: AtomicU64::new(0),
+            subscribers: Mutex::new(Vec::new()),
+            current: Mutex::new(settings),
+        }
+    }
+
+    /// Nanoseconds since the limiter was made.
+    #[inline]
+    pub(crate) fn nanos(&self, now: &Now) -> u64 {
+        self.nanos_at(now.get())
+    }
+
+    #[inline]
+    pub(crate) fn nanos_at(&self, instant: Instant) -> u64 {
+        let since = instant.saturating_duration_since(self.epoch);
+        let seconds = since.as_secs().saturating_mul(1_000_000_000);
+        seconds.saturating_add(u64::from(since.subsec_nanos()))
+    }
+
+    #[inline]
+    pub(crate) fn has(&self, flag: u8) -> bool {
+        self.flags.load(Ordering::Relaxed) & flag != 0
+    }
+
+    /// Whether somebody waits, behind whom others must queue up.
+    #[inline]
+    pub(crate) fn has_waiters(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) != 0
+    }
+
+    /// Spends at once or refuses, with the waiting first.
+    #[inline]
+    pub(crate) fn try_spend(&self, demand: &RateDemand, now: &Now) -> Result<Spent, Rejection> {
+        let nanos = self.nanos(now);
+        let result = match self.has_waiters() {
+            false => self.spend(demand.key, demand.cost, nanos, true),
+            true => self.spend_after_waiters(demand, nanos),
+        };
+        match result {
+            Ok(()) => Ok(Spent::new(demand, nanos)),
+            Err(_) if self.has(SHADOW) => Ok(Spent::shadowed(demand)),
+            Err(refused) => Err(self.rejection(demand.key, Reason::RateLimit, &refused)),
+        }
+    }
+
+    #[cold]
+    fn spend_after_waiters(&self, demand: &RateDemand, now: u64) -> Result<(), Refused> {
+        let arrival = Arrival {
+            key: demand.key,
+            cost: demand.cost,
+            wait: 0,
+            deadline: None,
+        };
+        match self.in_room(|room| room.arrive(&self, arrival, now)) {
+            Turn::Granted { .. } => Ok(()),
+            Turn::Refused(_, refused) => {
+                self.count_refusal();
+                Err(refused)
+            }
+            // Nobody waits for no time at all: what is not granted is refused above.
+            Turn::At { ticket, .. } => {
+                self.in_room(|room| room.leave(&self, ticket, now));
+                self.spend(demand.key, demand.cost, now, true)
+            }
+        }
+    }
+
+    /// Works in the waiting room, and wakes whoever is to be woken after its lock is dropped.
+    pub(crate) fn in_room<R>(&self, f: impl FnOnce(&mut Room) -> R) -> R {
+        let mut room = self.room.lock();
+        let result = f(&mut room);
+        self.waiting.store(room.len(), Ordering::Release);
+        let wakers = room.take_wakers();
+        drop(room);
+        wakers.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    pub(crate) fn count_refusal(&self) {
+        self.refused_in_room.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The one decision.
+    #[inline]
+    pub(crate) fn spend(
+        &self,
+        key: KeyHash,
+        cost: u64,
+        now: u64,
+        count_refusal: bool,
+    ) -> Result<(), Refused> {
+        self.with_accounts(key, now, |keyed, global| {
+            let result = spend_both(key, keyed.settings, keyed.account, global, cost, now);
+            match result {
+                Ok(()) => keyed.counts.admitted += 1,
+                Err(_) => keyed.counts.refused += u64::from(count_refusal),
+            }
+            result
+        })
+    }
+
+    /// Calls `f` with the accounts that concern a key, locked; first the key's, then that of all keys.
+    #[inline]
+    pub(crate) fn with_accounts<R>(
+        &self,
+        key: KeyHash,
+        now: u64,
+        f: impl FnOnce(Entry<'_>, Option<&mut One>) -> R,
+    ) -> R {
+        let with_global = |entry: Entry<'_>| match entry.settings.has_global() {
+            false => f(entry, None),
+            true => f(entry, Some(&mut self.global.lock())),
+        };
+        if key == KeyHash::EVERYONE || !self.has(KEYED) {
+            let mut one = self.everyone.lock();
+            let One {
+                settings,
+                account,
+                counts,
+            } = &mut *one;
+            return with_global(Entry {
+                settings,
+                account,
+                counts,
+            });
+        }
+        self.table().with(key, now, with_global)
+    }
+
+    #[inline]
+    fn table(&self) -> &Table {
+        match self.table.get() {
+            Some(table) => table,
+            None => self.make_table(),
+        }
+    }
+
+    #[cold]
+    fn make_table(&self) -> &Table {
+        let _making = self.making.lock();
+        self.table
+            .get_or_init(|| Table::new(self.keys, &self.current.lock()))
+    }
+
+    /// The table, if any key has come.
+    pub(crate) fn made_table(&self) -> Option<&Table> {
+        self.table.get()
+    }
+
+    pub(crate) fn refused_in_room(&self) -> u64 {
+        self.refused_in_room.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn rejection(&self, key: KeyHash, reason: Reason, refused: &Refused) -> Rejection {
+        let limit = LimitId {
+            policy: self.id,
+            key,
+            quota: refused.quota,
+        };
+        Rejection::new(reason, refused.when)
+            .by(limit)
+            .violating(refused.violated)
+    }
+}
+
+/// Spends on both sides or on none.
+#[inline]
+fn spend_both(
+    key: KeyHash,
+    settings: &Settings,
+    account: &mut Account,
+    global: Option<&mut One>,
+    cost: u64,
+    now: u64,
+) -> Result<(), Refused> {
+    let rules = &settings.keyed(key).rules;
+    let Some(global) = global else {
+        let admitted = account.admit(rules, cost, now);
+        return admitted.map_err(|refusal| {
+            let keyed = Side { rules, account };
+            refused_by_key(refusal, keyed, cost, now)
+        });
+    };
+    let global_rules = &global.settings.global.rules;
+    let global_side = Side {
+        rules: global_rules,
+        account: &global.account,
+    };
+    check(Side { rules, account }, Some(global_side), cost, now)?;
+    account.spend(rules, cost, now);
+    global.account.spend(global_rules, cost, now);
+    Ok(())
+}
