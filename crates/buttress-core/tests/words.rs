@@ -1,7 +1,5 @@
 //! Keys, seeds, rejections, errors and usage.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::collections::HashSet;
 use std::error::Error as _;
 use std::fmt;

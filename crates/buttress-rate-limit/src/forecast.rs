@@ -67,11 +67,23 @@ impl Forecast {
 pub(crate) struct Waiting {
     pub(crate) key: KeyHash,
     pub(crate) cost: u64,
+    /// The last instant for which it came.
+    pub(crate) patience: u64,
+    /// The instant from which on it is too late to start.
+    pub(crate) deadline: u64,
+}
+
+impl Waiting {
+    /// The instant at which it is gone in any case.
+    fn end(&self) -> u64 {
+        self.patience.saturating_add(1).min(self.deadline)
+    }
 }
 
 /// When the last of `waiting` is granted, where lines of several keys also wait for the limit of all keys
 /// together: the same passes in order of arrival that the room makes, at all the instants at which
-/// somebody's timer ends.
+/// somebody's timer ends. Those ahead can be delayed by others than were there when they came, and so may
+/// be gone before their turn.
 pub(crate) fn simulate(
     mut forecast: Forecast,
     mut accounts: HashMap<KeyHash, Account>,
@@ -85,22 +97,30 @@ pub(crate) fn simulate(
         let between_timers = at != now && timer_end(at) != at;
         let mut pass = Pass::default();
         ahead.retain(|waiter| {
+            if !between_timers && at >= waiter.deadline {
+                return false;
+            }
+            let gone = !between_timers && at > waiter.patience;
             if pass.is_held_back(waiter.key) {
-                return true;
+                if !gone {
+                    pass.until(waiter.end());
+                }
+                return !gone;
             }
             let account = accounts.entry(waiter.key).or_default();
             match forecast.check(waiter.key, account, waiter.cost, at) {
                 // Its timer has not ended yet, so it goes a little later, and before the last.
-                Ok(()) if between_timers => pass.everyone_until(timer_end(at)),
+                Ok(()) if between_timers => pass.hold_back_everyone(at),
                 Ok(()) => {
                     forecast.spend(waiter.key, account, waiter.cost, at);
                     return false;
                 }
                 Err(refused) => match refused.wait() {
-                    None => return false,
-                    Some(wait) => {
-                        pass.hold_back(waiter.key, &refused, timer_end(at.saturating_add(wait)));
+                    Some(wait) if !gone => {
+                        let due = at.saturating_add(wait);
+                        pass.hold_back(waiter.key, &refused, due.min(waiter.end()));
                     }
+                    _ => return false,
                 },
             }
             true
@@ -143,7 +163,7 @@ impl Pass {
     }
 
     fn hold_back(&mut self, key: KeyHash, refused: &Refused, until: u64) {
-        self.next = self.next.min(until);
+        self.until(until);
         if refused.global {
             self.everyone = true;
         } else {
@@ -151,9 +171,14 @@ impl Pass {
         }
     }
 
-    fn everyone_until(&mut self, until: u64) {
-        self.next = self.next.min(until);
+    fn hold_back_everyone(&mut self, until: u64) {
+        self.until(until);
         self.everyone = true;
+    }
+
+    /// Somebody has a timer for this instant.
+    fn until(&mut self, instant: u64) {
+        self.next = self.next.min(timer_end(instant));
     }
 }
 

@@ -130,9 +130,7 @@ impl<Q, A, C, R> RateLimitLayer<Q, A, C, R> {
     }
 
     fn change(self, change: impl FnOnce(&mut Limits)) -> Self {
-        let mut limits = self.limiter.limits();
-        change(&mut limits);
-        if let Err(error) = self.limiter.set_limits(limits) {
+        if let Err(error) = self.limiter.change_limits(change) {
             panic!("{error}");
         }
         self

@@ -40,10 +40,15 @@ pub mod duration;
 mod forecast;
 mod gcra;
 mod layer;
+mod ledger;
 mod limiter;
 mod limits;
 mod line;
 mod live;
+#[cfg(buttress_loom)]
+#[doc(hidden)]
+pub mod model;
+mod place;
 mod quota;
 mod quota_text;
 #[cfg(feature = "http")]
@@ -55,6 +60,7 @@ mod sync;
 mod table;
 mod ticket;
 mod wait;
+mod waiter;
 mod window;
 
 /// The decisions without lock, clock or key: pure values, for a limiter of your own.

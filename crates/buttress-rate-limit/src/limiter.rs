@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use buttress_core::{
     Describe, KeyHash, LimitId, Now, Permit, Policy, PolicyId, Reason, Rejection, Seed, Standing,
+    Ticket,
 };
 
 use crate::ask::RateDemand;
 use crate::builder::RateLimiterBuilder;
-use crate::decision::{Side, check};
 use crate::limits::MAX_QUOTAS;
 use crate::quota::{Quota, Window};
 use crate::rules;
@@ -105,22 +105,11 @@ impl Policy for RateLimiter {
     type Ticket = Spent;
 
     fn would_admit(&self, demand: &RateDemand, now: &Now) -> Result<(), Rejection> {
-        let nanos = self.shared.nanos(now);
-        let &RateDemand { key, cost, .. } = demand;
-        let answer = self.shared.with_accounts(key, nanos, |keyed, global| {
-            let side = Side {
-                rules: &keyed.settings.keyed(key).rules,
-                account: keyed.account,
-            };
-            let global = global.as_deref().map(|one| Side {
-                rules: &one.settings.global.rules,
-                account: &one.account,
-            });
-            check(side, global, cost, nanos)
-        });
-        match answer {
+        match self.shared.would_spend(demand, now) {
             Err(refused) if !self.shared.has(SHADOW) => {
-                Err(self.shared.rejection(key, Reason::RateLimit, &refused))
+                Err(self
+                    .shared
+                    .rejection(demand.key, Reason::RateLimit, &refused))
             }
             _ => Ok(()),
         }
@@ -132,8 +121,9 @@ impl Policy for RateLimiter {
     }
 
     fn release(&self, demand: &RateDemand, permit: Permit<Spent>, now: &Now) {
-        if let Some(spent) = permit.into_ticket() {
-            self.take_back(demand.key, spent.cost(), Some(spent.at()), now);
+        match permit.into_ticket() {
+            Some(spent) if !Ticket::shadowed(&spent) => self.take_back(demand.key, spent, now),
+            _ => {}
         }
     }
 
@@ -158,11 +148,11 @@ impl Describe for RateLimiter {
         let mut found = [const { None::<rules::Standing> }; MAX_QUOTAS];
         let settings = self.shared.with_accounts(key, nanos, |keyed, global| {
             let rules = &keyed.settings.keyed(key).rules;
-            let by_key = keyed.account.standings(rules, nanos);
+            let by_key = keyed.account.standings(rules, keyed.now);
             let by_global = global
                 .as_deref()
                 .into_iter()
-                .flat_map(|one| one.account.standings(&one.settings.global.rules, nanos));
+                .flat_map(|one| one.account.standings(&one.settings.global.rules, keyed.now));
             for (slot, standing) in found.iter_mut().zip(by_key.chain(by_global)) {
                 *slot = Some(standing);
             }

@@ -42,8 +42,8 @@ impl Line {
         self.plan = None;
     }
 
-    /// The head was granted.
-    pub(crate) fn granted(&mut self, as_foreseen: bool) {
+    /// The head is gone: it was granted at the instant that was foreseen, or not.
+    pub(crate) fn gone(&mut self, as_foreseen: bool) {
         self.waiting.pop_front();
         if let Some(plan) = &mut self.plan {
             plan.late += usize::from(!as_foreseen);
@@ -92,13 +92,13 @@ impl Line {
 
 impl Plan {
     fn due(&self, waiting: Waiting, now: u64) -> Option<u64> {
-        let Waiting { key, cost } = waiting;
+        let Waiting { key, cost, .. } = waiting;
         let at = self.last.max(now);
         self.forecast.earliest(key, &self.account, cost, at)
     }
 
     fn add(&mut self, waiting: Waiting, start: u64) {
-        let Waiting { key, cost } = waiting;
+        let Waiting { key, cost, .. } = waiting;
         self.forecast.spend(key, &mut self.account, cost, start);
         self.last = start;
     }

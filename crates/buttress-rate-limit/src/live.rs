@@ -11,13 +11,15 @@ use buttress_core::{Describe, KeyHash, Now};
 use crate::account::Account;
 use crate::decision::Refused;
 use crate::forecast::Forecast;
+use crate::ledger::{Ledger, Scope};
 use crate::limiter::RateLimiter;
 use crate::limits::{Limits, LimitsError, Settings};
 use crate::quota::Quota;
-use crate::room::{Ledger, Scope};
+use crate::room::Room;
 use crate::rules::Rules;
 use crate::shared::{GLOBAL, KEYED, One, SHADOW, Shared};
 use crate::table::Counts;
+use crate::ticket::Spent;
 
 /// Where one quota stands for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,17 +82,21 @@ impl RateLimiter {
 
     /// Gives units back to a key, as those that were spent last: of all quotas, never above a capacity.
     pub fn refund(&self, key: impl Hash, cost: u64) {
-        self.take_back(self.hash(key), cost, None, &Now::new());
+        let (shared, key) = (&self.shared, self.hash(key));
+        let now = shared.nanos(&Now::new());
+        shared.give_back(key, cost, None, now);
+        shared.announce_room(Some(key), now);
     }
 
     /// Forgets what a key has spent. What it spent of quotas kept for all keys stays spent.
     pub fn reset(&self, key: impl Hash) {
         let shared = &self.shared;
         let now = shared.nanos(&Now::new());
-        shared.with_accounts(self.hash(key), now, |keyed, _| {
+        let key = self.hash(key);
+        shared.with_accounts(key, now, |keyed, _| {
             *keyed.account = Account::default();
         });
-        shared.announce_room();
+        shared.announce_room(Some(key), now);
     }
 
     /// Forgets what everybody has spent.
@@ -101,7 +107,7 @@ impl RateLimiter {
         }
         shared.everyone.lock().account = Account::default();
         shared.global.lock().account = Account::default();
-        shared.announce_room();
+        shared.announce_room(None, shared.nanos(&Now::new()));
     }
 
     /// The limits in force.
@@ -120,40 +126,32 @@ impl RateLimiter {
     ///
     /// Limits that cannot be enforced; then nothing changes.
     pub fn set_limits(&self, limits: Limits) -> Result<(), LimitsError> {
-        limits.check()?;
-        let settings = Arc::new(Settings::new(limits));
+        self.change_limits(|held| *held = limits)
+    }
+
+    /// Changes the limits in one step, so that of two changes at the same time none is lost.
+    pub(crate) fn change_limits(
+        &self,
+        change: impl FnOnce(&mut Limits),
+    ) -> Result<(), LimitsError> {
         let shared = &self.shared;
         let now = shared.nanos(&Now::new());
         shared.in_room(|room| {
-            let _making = shared.making.lock();
-            *shared.current.lock() = Arc::clone(&settings);
-            let kept = shared.flags.load(Ordering::Relaxed) & SHADOW;
-            shared
-                .flags
-                .store(settings.flags() | kept, Ordering::Relaxed);
-            if let Some(table) = shared.made_table() {
-                table.change(&settings, now);
-            }
-            shared.everyone.lock().change(&settings, now, |settings| {
-                &settings.keyed(KeyHash::EVERYONE).rules
-            });
-            let mut global = shared.global.lock();
-            global.change(&settings, now, |settings| &settings.global.rules);
-            drop(global);
-            room.accounts_changed(&&**shared);
-        });
+            let mut limits = self.limits();
+            change(&mut limits);
+            limits.check()?;
+            shared.put_in_force(&Arc::new(Settings::new(limits)), now);
+            room.limits_changed(&&**shared, now);
+            Ok(())
+        })?;
         shared.wake_subscribers();
         Ok(())
     }
 
     /// Puts one quota in force in place of all that are kept per key.
     pub fn set_quota(&self, quota: Quota) {
-        let limits = Limits {
-            quotas: vec![quota],
-            ..self.limits()
-        };
         // Global quotas that fitted beside another quota fit beside this one.
-        let _ = self.set_limits(limits);
+        let _ = self.change_limits(|limits| limits.quotas = vec![quota]);
     }
 
     /// Keeps other quotas for one key, or, with none, the ones that all keys have.
@@ -166,13 +164,14 @@ impl RateLimiter {
         key: impl Hash,
         quotas: impl IntoIterator<Item = Quota>,
     ) -> Result<(), LimitsError> {
-        let mut limits = self.limits();
         let quotas: Vec<_> = quotas.into_iter().collect();
-        match quotas.is_empty() {
-            true => limits.overrides.remove(&self.hash(key)),
-            false => limits.overrides.insert(self.hash(key), quotas),
-        };
-        self.set_limits(limits)
+        let key = self.hash(key);
+        self.change_limits(|limits| {
+            match quotas.is_empty() {
+                true => limits.overrides.remove(&key),
+                false => limits.overrides.insert(key, quotas),
+            };
+        })
     }
 
     /// Turns shadow mode on or off: counting what would be refused, and refusing nothing.
@@ -181,7 +180,9 @@ impl RateLimiter {
             true => self.shared.flags.fetch_or(SHADOW, Ordering::Relaxed),
             false => self.shared.flags.fetch_and(!SHADOW, Ordering::Relaxed),
         };
-        self.shared.announce_room();
+        // Whoever waits is let through, or looks again.
+        self.shared.in_room(Room::wake_all);
+        self.shared.wake_subscribers();
     }
 
     /// What a status page shows. It goes through the whole table, bucket by bucket.
@@ -205,21 +206,23 @@ impl RateLimiter {
             shadow: shared.has(SHADOW),
             live_keys,
             waiting: shared.room.lock().len(),
-            admitted: counts.admitted + others.admitted,
+            admitted: (counts.admitted + others.admitted).saturating_sub(shared.released()),
             refused: counts.refused + others.refused + shared.refused_in_room(),
             evicted: shared.made_table().map_or(0, crate::table::Table::evicted),
         }
     }
 
-    pub(crate) fn take_back(&self, key: KeyHash, cost: u64, spent_at: Option<u64>, now: &Now) {
+    /// Takes back an admission that was never used.
+    pub(crate) fn take_back(&self, key: KeyHash, spent: Spent, now: &Now) {
         let nanos = self.shared.nanos(now);
-        self.shared.give_back(key, cost, spent_at, nanos);
-        self.shared.announce_room();
+        Ledger::give_back(&&*self.shared, key, spent.cost(), spent.at(), nanos);
+        self.shared.announce_room(Some(key), nanos);
     }
 }
 
 impl One {
     fn change(&mut self, settings: &Arc<Settings>, now: u64, rules: impl Fn(&Settings) -> &Rules) {
+        let now = self.latest.at(now);
         self.account
             .convert(rules(&self.settings), rules(settings), now);
         self.settings = Arc::clone(settings);
@@ -228,11 +231,11 @@ impl One {
 
 impl Shared {
     fn give_back(&self, key: KeyHash, cost: u64, spent_at: Option<u64>, now: u64) {
-        let refund = |account: &mut Account, rules: &Rules| match spent_at {
-            Some(at) => account.refund_at(rules, cost, at, now),
-            None => account.refund(rules, cost, now),
-        };
         self.with_accounts(key, now, |keyed, global| {
+            let refund = |account: &mut Account, rules: &Rules| match spent_at {
+                Some(at) => account.refund_at(rules, cost, at, keyed.now),
+                None => account.refund(rules, cost, keyed.now),
+            };
             refund(keyed.account, &keyed.settings.keyed(key).rules);
             if let Some(One {
                 settings, account, ..
@@ -243,30 +246,50 @@ impl Shared {
         });
     }
 
-    /// Tells those who wait that room may have become free.
-    fn announce_room(&self) {
+    /// Makes every account one of these settings.
+    fn put_in_force(&self, settings: &Arc<Settings>, now: u64) {
+        let _making = self.making.lock();
+        *self.current.lock() = Arc::clone(settings);
+        let change = |flags: u8| Some(flags & SHADOW | settings.flags());
+        let _ = self
+            .flags
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+        if let Some(table) = self.made_table() {
+            table.change(settings, now);
+        }
+        self.everyone.lock().change(settings, now, |settings| {
+            &settings.keyed(KeyHash::EVERYONE).rules
+        });
+        let mut global = self.global.lock();
+        global.change(settings, now, |settings| &settings.global.rules);
+    }
+
+    /// Tells those who wait that room may have become free, for a key or with none for everybody.
+    fn announce_room(&self, key: Option<KeyHash>, now: u64) {
         if self.has_waiters() {
-            self.in_room(|room| room.accounts_changed(&self));
+            self.in_room(|room| room.accounts_changed(&self, key, now));
         }
         self.wake_subscribers();
     }
 
-    fn wake_subscribers(&self) {
+    pub(crate) fn wake_subscribers(&self) {
         let subscribers = std::mem::take(&mut *self.subscribers.lock());
         subscribers.into_iter().for_each(Waker::wake);
     }
 }
 
 impl Ledger for &Shared {
-    fn spend(&self, key: KeyHash, cost: u64, now: u64) -> Result<(), Refused> {
+    fn check(&self, key: KeyHash, cost: u64, now: u64) -> Result<(), Refused> {
+        Shared::check(self, key, cost, now)
+    }
+
+    fn spend(&self, key: KeyHash, cost: u64, now: u64) -> Result<u64, Refused> {
         Shared::spend(self, key, cost, now, false)
     }
 
     fn give_back(&self, key: KeyHash, cost: u64, spent_at: u64, now: u64) {
         Shared::give_back(self, key, cost, Some(spent_at), now);
-        self.with_accounts(key, now, |keyed, _| {
-            keyed.counts.admitted = keyed.counts.admitted.saturating_sub(1);
-        });
+        self.count_release();
     }
 
     fn forecast(&self) -> Forecast {
@@ -275,9 +298,8 @@ impl Ledger for &Shared {
         Forecast::new(Arc::clone(&global.settings), account)
     }
 
-    fn account(&self, key: KeyHash) -> Account {
-        let nanos = self.nanos(&Now::new());
-        self.with_accounts(key, nanos, |keyed, _| keyed.account.clone())
+    fn account(&self, key: KeyHash, now: u64) -> Account {
+        self.with_accounts(key, now, |keyed, _| keyed.account.clone())
     }
 
     fn scope(&self) -> Scope {

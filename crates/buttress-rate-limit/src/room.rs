@@ -2,11 +2,12 @@
 //!
 //! A pure state machine. Requests wait in lines, one per key; where a limit is kept for all keys together,
 //! those who wait for it go in order of arrival. A grant spends at once, in the room's order, whoever
-//! happens to look first; so a waiter that nobody polls delays nobody else, and it gives its grant back
-//! when it is dropped.
+//! happens to look first; so a waiter that nobody polls keeps nobody from going, and it gives its grant
+//! back when it is dropped.
 //!
-//! Each waiter has a timer for the instant at which its turn was foreseen. Whoever comes to the head of a
-//! line is woken, so that a turn that comes earlier (somebody left) is not slept through.
+//! Each waiter has a timer for the instant at which its turn was foreseen. Whoever is found to be next is
+//! woken if its turn comes earlier than that, so that a turn is not slept through when somebody ahead has
+//! left or units have come back.
 
 use std::collections::{BTreeMap, HashMap};
 use std::task::Waker;
@@ -14,53 +15,14 @@ use std::time::Duration;
 
 use buttress_core::{KeyHash, Reason, When};
 
-use crate::account::Account;
 use crate::decision::Refused;
-use crate::forecast::{Forecast, Waiting, simulate, timer_end};
+use crate::forecast::{Waiting, simulate, timer_end};
+use crate::ledger::{Ledger, Scope, line_of};
 use crate::line::{Line, ONE_LINE};
+use crate::waiter::{Arrival, BEHIND_OTHERS, Blocked, Waiter};
 
 /// How many can wait at a limiter; one more is refused as if it would wait too long.
 pub(crate) const MAX_WAITERS: usize = 1 << 20;
-
-/// The real accounts.
-pub(crate) trait Ledger {
-    /// Spends `cost`, or says why not.
-    fn spend(&self, key: KeyHash, cost: u64, now: u64) -> Result<(), Refused>;
-
-    /// Takes back what was spent at `spent_at` and never used.
-    fn give_back(&self, key: KeyHash, cost: u64, spent_at: u64, now: u64);
-
-    /// The settings, and a copy of the account of all keys together.
-    fn forecast(&self) -> Forecast;
-
-    /// A copy of a key's account.
-    fn account(&self, key: KeyHash) -> Account;
-
-    /// Who waits behind whom.
-    fn scope(&self) -> Scope;
-}
-
-/// What limits are kept by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// Per key: every key has a line of its own.
-    Keyed,
-    /// For all keys together: there is one line.
-    Global,
-    /// Both.
-    Both,
-}
-
-/// Somebody who asks for a place.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Arrival {
-    pub(crate) key: KeyHash,
-    pub(crate) cost: u64,
-    /// How long it would wait, in nanoseconds.
-    pub(crate) wait: u64,
-    /// The instant from which on it is too late to start.
-    pub(crate) deadline: Option<u64>,
-}
 
 /// How an arrival, or a look at one's turn, came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,26 +48,6 @@ pub(crate) struct Room {
     wakers: Vec<Waker>,
 }
 
-#[derive(Debug)]
-struct Waiter {
-    arrival: Arrival,
-    arrived: u64,
-    /// The last instant for which it came.
-    patience: u64,
-    foreseen: u64,
-    /// It was told that it is next, and no longer relies on what was foreseen.
-    at_head: bool,
-    state: State,
-    waker: Option<Waker>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum State {
-    Waiting,
-    Granted { at: u64 },
-    Refused(Reason, Refused),
-}
-
 impl Room {
     pub(crate) fn len(&self) -> usize {
         self.waiters.len()
@@ -118,27 +60,48 @@ impl Room {
 
     /// Asks for a place.
     pub(crate) fn arrive(&mut self, ledger: &impl Ledger, arrival: Arrival, now: u64) -> Turn {
-        let ticket = self.enter(ledger, arrival, now);
-        let blocked = self.dispatch(ledger, ticket, now);
+        let scope = ledger.scope();
+        let ticket = self.enter(scope, arrival, now);
+        let blocked = self.dispatch(ledger, arrival.key, Some(ticket), now);
         if let Some(turn) = self.settled(ticket) {
             return turn;
         }
-        // Somebody who is held back without an own refusal waits behind others.
-        let blocked = blocked.unwrap_or(BEHIND_OTHERS);
-        let due = self.foresee(ledger, ticket, now);
+        let blocked = blocked.unwrap_or(BEHIND);
+        let due = self.foresee(ledger, arrival.waiting(), now);
         if let Some((reason, when)) = self.refuses(arrival, due, now) {
-            self.remove(ledger, ticket);
-            return Turn::Refused(reason, Refused { when, ..blocked });
+            self.withdraw(scope, ticket);
+            let refused = self.name(ledger, arrival, blocked, now);
+            return Turn::Refused(reason, Refused { when, ..refused });
         }
         let start = timer_end(due.unwrap_or(now));
         if let Some(waiter) = self.waiters.get_mut(&ticket) {
             waiter.foreseen = start;
         }
-        let line = line_of(ledger.scope(), arrival.key);
-        if let Some(line) = self.lines.get_mut(&line) {
+        if let Some(line) = self.lines.get_mut(&line_of(scope, arrival.key)) {
             line.planned(arrival.waiting(), start);
         }
-        self.look_again(ticket, &blocked, now)
+        self.look_again(ticket, blocked, now)
+    }
+
+    /// Whether a newcomer would be granted at once. It does not stay.
+    pub(crate) fn would_admit(
+        &mut self,
+        ledger: &impl Ledger,
+        arrival: Arrival,
+        now: u64,
+    ) -> Result<(), Refused> {
+        let blocked = self.dispatch(ledger, arrival.key, None, now);
+        let scope = ledger.scope();
+        let ticket = self.enter(scope, arrival, now);
+        let due = self.foresee(ledger, arrival.waiting(), now);
+        self.withdraw(scope, ticket);
+        let when = match due {
+            Some(due) if due == now => return Ok(()),
+            Some(due) => When::After(Duration::from_nanos(due - now)),
+            None => When::Never,
+        };
+        let refused = self.name(ledger, arrival, blocked.unwrap_or(BEHIND), now);
+        Err(Refused { when, ..refused })
     }
 
     /// Looks whether it is one's turn.
@@ -149,83 +112,100 @@ impl Room {
         waker: &Waker,
         now: u64,
     ) -> Turn {
-        let blocked = self.dispatch(ledger, ticket, now);
-        let expired = self
-            .waiters
-            .get_mut(&ticket)
-            .is_some_and(|waiter| waiter.expire(now));
+        let Some(waiter) = self.waiters.get(&ticket) else {
+            return Turn::Refused(Reason::RateLimit, BEHIND_OTHERS);
+        };
+        let key = waiter.arrival.key;
+        let blocked = self.dispatch(ledger, key, Some(ticket), now);
+        let expired = self.waiters.get_mut(&ticket).is_some_and(|w| w.expire(now));
         if expired {
-            self.leave_line(
-                line_of(ledger.scope(), self.waiters[&ticket].arrival.key),
-                ticket,
-            );
+            self.leave_line(line_of(ledger.scope(), key), ticket);
         }
         if let Some(turn) = self.settled(ticket) {
             return turn;
         }
         if let Some(waiter) = self.waiters.get_mut(&ticket) {
-            match &mut waiter.waker {
-                Some(held) => held.clone_from(waker),
-                held => *held = Some(waker.clone()),
-            }
+            waiter.set_waker(waker);
         }
-        self.look_again(ticket, &blocked.unwrap_or(BEHIND_OTHERS), now)
+        self.look_again(ticket, blocked.unwrap_or(BEHIND), now)
     }
 
-    /// Goes away. A grant that was not taken is given back.
-    pub(crate) fn leave(&mut self, ledger: &impl Ledger, ticket: u64, now: u64) {
-        let Some(waiter) = self.remove(ledger, ticket) else {
-            return;
+    /// Goes away, and those behind move up. A grant that was not taken is given back; true if so.
+    pub(crate) fn leave(&mut self, ledger: &impl Ledger, ticket: u64, now: u64) -> bool {
+        let Some(waiter) = self.waiters.remove(&ticket) else {
+            return false;
         };
         let Arrival { key, cost, .. } = waiter.arrival;
-        let line = line_of(ledger.scope(), key);
-        if let State::Granted { at } = waiter.state {
+        let granted = waiter.granted_at();
+        if let Some(at) = granted {
             ledger.give_back(key, cost, at, now);
         }
-        if let Some(line) = self.lines.get_mut(&line) {
-            line.forget_plan();
-        }
-        self.wake_heads(ledger.scope(), line, None);
+        self.leave_line(line_of(ledger.scope(), key), ticket);
+        self.dispatch(ledger, key, None, now);
+        granted.is_some()
     }
 
-    /// The accounts or the limits have changed for another reason than time: everybody looks again.
-    pub(crate) fn accounts_changed(&mut self, ledger: &impl Ledger) {
+    /// Accounts have changed for another reason than time: a key's, or with none everybody's.
+    pub(crate) fn accounts_changed(
+        &mut self,
+        ledger: &impl Ledger,
+        key: Option<KeyHash>,
+        now: u64,
+    ) {
+        let keys = match (ledger.scope(), key) {
+            (Scope::Keyed, Some(key)) => vec![key],
+            (Scope::Keyed, None) => self.lines.keys().copied().collect(),
+            (Scope::Global | Scope::Both, _) => vec![ONE_LINE],
+        };
+        for key in keys {
+            if let Some(line) = self.lines.get_mut(&line_of(ledger.scope(), key)) {
+                line.forget_plan();
+            }
+            self.dispatch(ledger, key, None, now);
+        }
+    }
+
+    /// Everybody looks again.
+    pub(crate) fn wake_all(&mut self) {
+        let wakers = self.waiters.values().filter_map(Waiter::waker);
+        self.wakers.extend(wakers.cloned());
+    }
+
+    /// Other limits are in force, so that others may wait behind whom.
+    pub(crate) fn limits_changed(&mut self, ledger: &impl Ledger, now: u64) {
         self.lines.clear();
         let scope = ledger.scope();
-        for (ticket, waiter) in &mut self.waiters {
-            if let State::Waiting = waiter.state {
+        for (ticket, waiter) in &self.waiters {
+            if waiter.is_waiting() {
                 let line = line_of(scope, waiter.arrival.key);
                 self.lines
                     .entry(line)
                     .or_default()
                     .waiting
                     .push_back(*ticket);
-                waiter.at_head = true;
-                self.wakers.extend(waiter.waker.clone());
             }
         }
+        self.accounts_changed(ledger, None, now);
     }
 
-    fn enter(&mut self, ledger: &impl Ledger, arrival: Arrival, now: u64) -> u64 {
+    fn enter(&mut self, scope: Scope, arrival: Arrival, now: u64) -> u64 {
         let ticket = self.next;
         self.next += 1;
-        let line = line_of(ledger.scope(), arrival.key);
-        self.lines
-            .entry(line)
-            .or_default()
-            .waiting
-            .push_back(ticket);
-        let waiter = Waiter {
-            arrival,
-            arrived: now,
-            patience: now.saturating_add(arrival.wait),
-            foreseen: now,
-            at_head: false,
-            state: State::Waiting,
-            waker: None,
-        };
-        self.waiters.insert(ticket, waiter);
+        let line = self.lines.entry(line_of(scope, arrival.key)).or_default();
+        line.waiting.push_back(ticket);
+        self.waiters.insert(ticket, Waiter::new(arrival, now));
         ticket
+    }
+
+    /// Takes a newcomer out again for whom nothing was planned.
+    fn withdraw(&mut self, scope: Scope, ticket: u64) {
+        if let Some(waiter) = self.waiters.remove(&ticket) {
+            let key = line_of(scope, waiter.arrival.key);
+            if let Some(line) = self.lines.get_mut(&key) {
+                line.waiting.pop_back();
+            }
+            self.close_if_empty(key);
+        }
     }
 
     /// Whether somebody who would be granted at `due` is refused at once.
@@ -244,47 +224,43 @@ impl Room {
         too_late.then_some((Reason::Deadline, When::Unknown))
     }
 
+    /// Which quotas refuse a newcomer: its own, or, if it would fit but for those ahead, theirs.
+    fn name(&self, ledger: &impl Ledger, arrival: Arrival, blocked: Blocked, now: u64) -> Refused {
+        let own = ledger.check(arrival.key, arrival.cost, now);
+        own.err().unwrap_or(blocked.refused)
+    }
+
     /// Takes a waiter out whose turn has come or will not come.
     fn settled(&mut self, ticket: u64) -> Option<Turn> {
-        let turn = match self.waiters.get(&ticket)?.state {
-            State::Waiting => return None,
-            State::Granted { at } => Turn::Granted { at },
-            State::Refused(reason, refused) => Turn::Refused(reason, refused),
-        };
+        let turn = self.waiters.get(&ticket)?.turn()?;
         self.waiters.remove(&ticket);
         Some(turn)
     }
 
-    fn remove(&mut self, ledger: &impl Ledger, ticket: u64) -> Option<Waiter> {
-        let waiter = self.waiters.remove(&ticket)?;
-        if let State::Waiting = waiter.state {
-            self.leave_line(line_of(ledger.scope(), waiter.arrival.key), ticket);
-        }
-        Some(waiter)
-    }
-
-    fn leave_line(&mut self, line: KeyHash, ticket: u64) {
-        if let Some(line) = self.lines.get_mut(&line) {
+    fn leave_line(&mut self, key: KeyHash, ticket: u64) {
+        if let Some(line) = self.lines.get_mut(&key) {
             line.waiting.retain(|waiting| *waiting != ticket);
+            line.forget_plan();
         }
-        self.close_if_empty(line);
+        self.close_if_empty(key);
     }
 
-    fn close_if_empty(&mut self, line: KeyHash) {
-        if self
-            .lines
-            .get(&line)
-            .is_some_and(|line| line.waiting.is_empty())
-        {
-            self.lines.remove(&line);
+    fn close_if_empty(&mut self, key: KeyHash) {
+        if self.lines.get(&key).is_some_and(|l| l.waiting.is_empty()) {
+            self.lines.remove(&key);
         }
     }
 
     /// Grants whatever can be granted now, in order, and tells what holds back the one who asks.
-    fn dispatch(&mut self, ledger: &impl Ledger, asks: u64, now: u64) -> Option<Refused> {
-        let key = self.waiters.get(&asks)?.arrival.key;
+    fn dispatch(
+        &mut self,
+        ledger: &impl Ledger,
+        key: KeyHash,
+        asks: Option<u64>,
+        now: u64,
+    ) -> Option<Blocked> {
         match ledger.scope() {
-            Scope::Both => self.dispatch_all(ledger, asks, key, now),
+            Scope::Both => self.dispatch_all(ledger, asks, now),
             scope => self.dispatch_line(ledger, line_of(scope, key), asks, now),
         }
     }
@@ -292,29 +268,28 @@ impl Room {
     fn dispatch_line(
         &mut self,
         ledger: &impl Ledger,
-        line: KeyHash,
-        asks: u64,
+        key: KeyHash,
+        asks: Option<u64>,
         now: u64,
-    ) -> Option<Refused> {
+    ) -> Option<Blocked> {
         let mut blocked = None;
-        while let Some(head) = self.lines.get(&line).and_then(Line::head) {
-            blocked = self.waiters.get_mut(&head).and_then(|waiter| {
-                let blocked = waiter.try_grant(ledger, now).err();
-                if blocked.is_none() {
-                    self.wakers.extend(waiter.waker.take());
-                }
-                blocked
-            });
-            if blocked.is_some() {
+        while let Some(line) = self.lines.get_mut(&key)
+            && let Some(head) = line.head()
+            && let Some(waiter) = self.waiters.get_mut(&head)
+        {
+            let itself = asks == Some(head);
+            if let Err(refused) = waiter.try_grant(ledger, now) {
+                self.wakers.extend(waiter.is_next(&refused, now));
+                blocked = Some(Blocked { refused, itself });
                 break;
             }
-            let as_foreseen = self.waiters.get(&head).is_some_and(|w| w.foreseen == now);
-            if let Some(line) = self.lines.get_mut(&line) {
-                line.granted(as_foreseen);
+            line.gone(waiter.granted_at() == Some(waiter.foreseen));
+            if waiter.granted_at().is_none() {
+                line.forget_plan();
             }
+            self.wakers.extend(waiter.take_waker().filter(|_| !itself));
         }
-        self.close_if_empty(line);
-        self.wake_heads(ledger.scope(), line, Some(asks));
+        self.close_if_empty(key);
         blocked
     }
 
@@ -323,178 +298,91 @@ impl Room {
     fn dispatch_all(
         &mut self,
         ledger: &impl Ledger,
-        asks: u64,
-        key: KeyHash,
+        asks: Option<u64>,
         now: u64,
-    ) -> Option<Refused> {
+    ) -> Option<Blocked> {
         let mut held_back: HashMap<KeyHash, Refused> = HashMap::new();
-        let mut everyone = None;
-        let mut done = Vec::new();
+        let mut blocked = None;
+        let mut gone = Vec::new();
         for (&ticket, waiter) in &mut self.waiters {
             let key = waiter.arrival.key;
-            if !matches!(waiter.state, State::Waiting) || held_back.contains_key(&key) {
+            let itself = asks == Some(ticket);
+            if !waiter.is_waiting() {
                 continue;
             }
-            match waiter.try_grant(ledger, now) {
-                Ok(()) => {
-                    self.wakers.extend(waiter.waker.take());
-                    done.push((ticket, key));
+            if let Some(&refused) = held_back.get(&key) {
+                if itself {
+                    blocked = Some(Blocked {
+                        refused,
+                        itself: false,
+                    });
                 }
-                Err(refused) if refused.global => {
-                    everyone = Some((ticket, refused));
-                    break;
-                }
-                Err(refused) => {
-                    held_back.insert(key, refused);
-                }
+                continue;
             }
+            let Err(refused) = waiter.try_grant(ledger, now) else {
+                self.wakers.extend(waiter.take_waker().filter(|_| !itself));
+                gone.push((key, ticket));
+                continue;
+            };
+            self.wakers.extend(waiter.is_next(&refused, now));
+            if refused.global {
+                blocked = blocked.or(Some(Blocked { refused, itself }));
+                break;
+            }
+            if itself {
+                blocked = Some(Blocked { refused, itself });
+            }
+            held_back.insert(key, refused);
         }
-        for (ticket, line) in done {
-            self.leave_line(line, ticket);
-            self.wake_heads(Scope::Both, line, Some(asks));
+        for (key, ticket) in gone {
+            self.leave_line(key, ticket);
         }
-        self.wake_head(everyone.map(|(ticket, _)| ticket), Some(asks));
-        let by_key = held_back.get(&key).copied();
-        by_key.or(everyone.map(|(_, refused)| refused))
+        blocked
     }
 
-    /// Wakes whoever has newly come to the head of the line, and, where lines wait for each other, whoever
-    /// has newly become the first of all.
-    fn wake_heads(&mut self, scope: Scope, line: KeyHash, except: Option<u64>) {
-        let head = self.lines.get(&line).and_then(Line::head);
-        self.wake_head(head, except);
-        if scope == Scope::Both {
-            let first = self.lines.values().filter_map(Line::head).min();
-            self.wake_head(first, except);
-        }
-    }
-
-    fn wake_head(&mut self, head: Option<u64>, except: Option<u64>) {
-        let Some(waiter) = head.and_then(|head| self.waiters.get_mut(&head)) else {
-            return;
-        };
-        if !std::mem::replace(&mut waiter.at_head, true) && head != except {
-            self.wakers.extend(waiter.waker.clone());
-        }
-    }
-
-    fn look_again(&self, ticket: u64, blocked: &Refused, now: u64) -> Turn {
-        let Some(waiter) = self.waiters.get(&ticket) else {
-            return Turn::Refused(Reason::RateLimit, *blocked);
-        };
-        let due = now.saturating_add(blocked.wait().unwrap_or(u64::MAX));
-        let instant = match waiter.at_head || waiter.foreseen <= now {
-            true => due,
-            false => waiter.foreseen,
-        };
-        // One nanosecond, because a turn that comes at the last instant still counts.
-        let patience = waiter.patience.saturating_add(1).max(now.saturating_add(1));
-        let deadline = waiter.arrival.deadline.unwrap_or(u64::MAX);
-        Turn::At {
-            ticket,
-            instant: instant.min(deadline).min(patience),
+    fn look_again(&mut self, ticket: u64, blocked: Blocked, now: u64) -> Turn {
+        match self.waiters.get_mut(&ticket) {
+            Some(waiter) => Turn::At {
+                ticket,
+                instant: waiter.look_again(blocked, now),
+            },
+            None => Turn::Refused(Reason::RateLimit, blocked.refused),
         }
     }
 
-    /// When a waiter's turn comes if nobody else comes; none if never.
-    fn foresee(&mut self, ledger: &impl Ledger, ticket: u64, now: u64) -> Option<u64> {
-        let newcomer = self.waiters.get(&ticket)?.arrival.waiting();
-        let Waiting { key, cost } = newcomer;
+    /// When the turn of the last in line comes if nobody else comes; none if never.
+    fn foresee(&mut self, ledger: &impl Ledger, newcomer: Waiting, now: u64) -> Option<u64> {
+        let Waiting { key, cost, .. } = newcomer;
         let scope = ledger.scope();
         if scope == Scope::Both {
-            let waiting = self
-                .waiters
-                .values()
-                .filter(|w| matches!(w.state, State::Waiting));
-            let waiting: Vec<_> = waiting.map(|waiter| waiter.arrival.waiting()).collect();
-            let accounts = waiting.iter().map(|w| (w.key, ledger.account(w.key)));
+            let waiting = self.waiters.values().filter(|w| w.is_waiting());
+            let waiting: Vec<_> = waiting.map(Waiter::waiting).collect();
+            let accounts = waiting.iter().map(|w| (w.key, ledger.account(w.key, now)));
             return simulate(ledger.forecast(), accounts.collect(), &waiting, now);
         }
         let line = self.lines.get_mut(&line_of(scope, key))?;
         if line.waiting.len() == 1 {
-            return ledger
-                .forecast()
-                .earliest(key, &ledger.account(key), cost, now);
+            let account = ledger.account(key, now);
+            return ledger.forecast().earliest(key, &account, cost, now);
         }
         let waiters = &self.waiters;
-        let tickets: Vec<_> = match line.has_plan() {
+        let mut tickets: Vec<_> = match line.has_plan() {
             true => Vec::new(),
-            false => line
-                .waiting
-                .iter()
-                .copied()
-                .filter(|&t| t != ticket)
-                .collect(),
+            false => line.waiting.iter().copied().collect(),
         };
+        tickets.pop();
         let ahead = tickets.iter().filter_map(|ticket| waiters.get(ticket));
         line.foresee(
             newcomer,
-            ahead.map(|waiter| waiter.arrival.waiting()),
-            || (ledger.forecast(), ledger.account(key)),
+            ahead.map(Waiter::waiting),
+            || (ledger.forecast(), ledger.account(key, now)),
             now,
         )
     }
 }
 
-impl Waiter {
-    /// Grants it, or refuses it if its turn will not come any more; or says what holds it back.
-    fn try_grant(&mut self, ledger: &impl Ledger, now: u64) -> Result<(), Refused> {
-        if self.is_too_late(now) {
-            self.state = State::Refused(Reason::Deadline, BEHIND_OTHERS);
-            return Ok(());
-        }
-        let Arrival { key, cost, .. } = self.arrival;
-        match ledger.spend(key, cost, now) {
-            Ok(()) => self.state = State::Granted { at: now },
-            Err(refused) if refused.when == When::Never || now > self.patience => {
-                self.state = State::Refused(Reason::RateLimit, refused);
-            }
-            Err(refused) => return Err(refused),
-        }
-        Ok(())
-    }
-
-    /// Refuses it if it has waited for too long behind others.
-    fn expire(&mut self, now: u64) -> bool {
-        if !matches!(self.state, State::Waiting) {
-            return false;
-        }
-        let reason = match self.is_too_late(now) {
-            true => Reason::Deadline,
-            false if now > self.patience => Reason::RateLimit,
-            false => return false,
-        };
-        self.state = State::Refused(reason, BEHIND_OTHERS);
-        true
-    }
-
-    /// A newcomer that need not wait is served even if it comes at its deadline.
-    fn is_too_late(&self, now: u64) -> bool {
-        let deadline = self.arrival.deadline.unwrap_or(u64::MAX);
-        now >= deadline && now > self.arrived
-    }
-}
-
-impl Arrival {
-    fn waiting(&self) -> Waiting {
-        Waiting {
-            key: self.key,
-            cost: self.cost,
-        }
-    }
-}
-
-/// What somebody is refused with who is held back by those ahead.
-const BEHIND_OTHERS: Refused = Refused {
-    when: When::Unknown,
-    quota: 0,
-    violated: 0,
-    global: false,
+/// Behind somebody, with nothing more to be said.
+const BEHIND: Blocked = Blocked {
+    refused: BEHIND_OTHERS,
+    itself: false,
 };
-
-fn line_of(scope: Scope, key: KeyHash) -> KeyHash {
-    match scope {
-        Scope::Global => ONE_LINE,
-        Scope::Keyed | Scope::Both => key,
-    }
-}

@@ -1,6 +1,6 @@
 //! What all clones of a limiter share: settings, accounts and those who wait.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
@@ -11,10 +11,11 @@ use crate::account::Account;
 use crate::ask::RateDemand;
 use crate::decision::{Refused, Side, check, refused_by_key};
 use crate::limits::Settings;
-use crate::room::{Arrival, Room, Turn};
-use crate::sync::Mutex;
-use crate::table::{Counts, Entry, Table};
+use crate::room::{Room, Turn};
+use crate::sync::{AtomicUsize, Mutex};
+use crate::table::{Counts, Entry, Latest, Table};
 use crate::ticket::Spent;
+use crate::waiter::Arrival;
 
 pub(crate) struct Shared {
     pub(crate) id: PolicyId,
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) room: Mutex<Room>,
     waiting: AtomicUsize,
     refused_in_room: AtomicU64,
+    /// How many were counted as admitted, and then gave back what they had never used.
+    released: AtomicU64,
     pub(crate) subscribers: Mutex<Vec<Waker>>,
 }
 
@@ -43,6 +46,7 @@ pub(crate) struct One {
     pub(crate) settings: Arc<Settings>,
     pub(crate) account: Account,
     pub(crate) counts: Counts,
+    pub(crate) latest: Latest,
 }
 
 /// Some quotas are kept per key.
@@ -60,6 +64,7 @@ impl Shared {
                 settings: Arc::clone(&settings),
                 account: Account::default(),
                 counts: Counts::default(),
+                latest: Latest::default(),
             })
         };
         Self {
@@ -75,6 +80,7 @@ impl Shared {
             room: Mutex::new(Room::default()),
             waiting: AtomicUsize::new(0),
             refused_in_room: AtomicU64::new(0),
+            released: AtomicU64::new(0),
             subscribers: Mutex::new(Vec::new()),
             current: Mutex::new(settings),
         }
@@ -108,27 +114,33 @@ impl Shared {
     #[inline]
     pub(crate) fn try_spend(&self, demand: &RateDemand, now: &Now) -> Result<Spent, Rejection> {
         let nanos = self.nanos(now);
-        let result = match self.has_waiters() {
+        // What costs nothing waits behind nobody.
+        let result = match demand.cost > 0 && self.has_waiters() {
             false => self.spend(demand.key, demand.cost, nanos, true),
             true => self.spend_after_waiters(demand, nanos),
         };
         match result {
-            Ok(()) => Ok(Spent::new(demand, nanos)),
+            Ok(at) => Ok(Spent::new(demand, at)),
             Err(_) if self.has(SHADOW) => Ok(Spent::shadowed(demand)),
             Err(refused) => Err(self.rejection(demand.key, Reason::RateLimit, &refused)),
         }
     }
 
+    /// Whether [`try_spend`](Self::try_spend) would spend.
+    pub(crate) fn would_spend(&self, demand: &RateDemand, now: &Now) -> Result<(), Refused> {
+        let nanos = self.nanos(now);
+        if demand.cost > 0 && self.has_waiters() {
+            let arrival = Arrival::without_waiting(demand);
+            return self.in_room(|room| room.would_admit(&self, arrival, nanos));
+        }
+        self.check(demand.key, demand.cost, nanos)
+    }
+
     #[cold]
-    fn spend_after_waiters(&self, demand: &RateDemand, now: u64) -> Result<(), Refused> {
-        let arrival = Arrival {
-            key: demand.key,
-            cost: demand.cost,
-            wait: 0,
-            deadline: None,
-        };
+    fn spend_after_waiters(&self, demand: &RateDemand, now: u64) -> Result<u64, Refused> {
+        let arrival = Arrival::without_waiting(demand);
         match self.in_room(|room| room.arrive(&self, arrival, now)) {
-            Turn::Granted { .. } => Ok(()),
+            Turn::Granted { at } => Ok(at),
             Turn::Refused(_, refused) => {
                 self.count_refusal();
                 Err(refused)
@@ -144,6 +156,9 @@ impl Shared {
     /// Works in the waiting room, and wakes whoever is to be woken after its lock is dropped.
     pub(crate) fn in_room<R>(&self, f: impl FnOnce(&mut Room) -> R) -> R {
         let mut room = self.room.lock();
+        // Somebody may be about to wait. Whoever gives units back from now on sees it and comes here; what
+        // was given back before, the newcomer sees.
+        self.waiting.store(room.len() + 1, Ordering::Release);
         let result = f(&mut room);
         self.waiting.store(room.len(), Ordering::Release);
         let wakers = room.take_wakers();
@@ -152,11 +167,19 @@ impl Shared {
         result
     }
 
+    pub(crate) fn count_release(&self) {
+        self.released.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn released(&self) -> u64 {
+        self.released.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn count_refusal(&self) {
         self.refused_in_room.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The one decision.
+    /// The one decision. The instant at which was spent is not before `now`.
     #[inline]
     pub(crate) fn spend(
         &self,
@@ -164,14 +187,30 @@ impl Shared {
         cost: u64,
         now: u64,
         count_refusal: bool,
-    ) -> Result<(), Refused> {
+    ) -> Result<u64, Refused> {
         self.with_accounts(key, now, |keyed, global| {
+            let now = keyed.now;
             let result = spend_both(key, keyed.settings, keyed.account, global, cost, now);
             match result {
                 Ok(()) => keyed.counts.admitted += 1,
                 Err(_) => keyed.counts.refused += u64::from(count_refusal),
             }
-            result
+            result.map(|()| now)
+        })
+    }
+
+    /// Whether the one decision would admit.
+    pub(crate) fn check(&self, key: KeyHash, cost: u64, now: u64) -> Result<(), Refused> {
+        self.with_accounts(key, now, |keyed, global| {
+            let side = Side {
+                rules: &keyed.settings.keyed(key).rules,
+                account: keyed.account,
+            };
+            let global = global.as_deref().map(|one| Side {
+                rules: &one.settings.global.rules,
+                account: &one.account,
+            });
+            check(side, global, cost, keyed.now)
         })
     }
 
@@ -183,9 +222,13 @@ impl Shared {
         now: u64,
         f: impl FnOnce(Entry<'_>, Option<&mut One>) -> R,
     ) -> R {
-        let with_global = |entry: Entry<'_>| match entry.settings.has_global() {
-            false => f(entry, None),
-            true => f(entry, Some(&mut self.global.lock())),
+        let with_global = |mut entry: Entry<'_>| {
+            if !entry.settings.has_global() {
+                return f(entry, None);
+            }
+            let mut global = self.global.lock();
+            entry.now = global.latest.at(entry.now);
+            f(entry, Some(&mut global))
         };
         if key == KeyHash::EVERYONE || !self.has(KEYED) {
             let mut one = self.everyone.lock();
@@ -193,11 +236,13 @@ impl Shared {
                 settings,
                 account,
                 counts,
+                latest,
             } = &mut *one;
             return with_global(Entry {
                 settings,
                 account,
                 counts,
+                now: latest.at(now),
             });
         }
         self.table().with(key, now, with_global)

@@ -1,10 +1,10 @@
-//! The lock of this crate, which the models replace by loom's.
+//! What this crate shares between threads, which the models replace by loom's.
 
 #[cfg(not(buttress_loom))]
-pub(crate) use parking_lot::Mutex;
+pub(crate) use {parking_lot::Mutex, std::sync::atomic::AtomicUsize};
 
 #[cfg(buttress_loom)]
-pub(crate) use model::Mutex;
+pub(crate) use {loom::sync::atomic::AtomicUsize, model::Mutex};
 
 #[cfg(buttress_loom)]
 mod model {

@@ -39,6 +39,23 @@ struct Bucket {
     keys: [KeyHash; SLOTS],
     accounts: [Account; SLOTS],
     counts: Counts,
+    latest: Latest,
+}
+
+/// The latest instant at which something was decided under a lock.
+///
+/// A clock that was read before the lock was taken may be a little behind the one of whoever held the lock
+/// before: the last unit of a capacity would then be refused for the sake of nanoseconds. Decisions take
+/// the latest time that is known instead.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Latest(u64);
+
+impl Latest {
+    #[inline]
+    pub(crate) fn at(&mut self, now: u64) -> u64 {
+        self.0 = self.0.max(now);
+        self.0
+    }
 }
 
 /// How often was decided what.
@@ -53,6 +70,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) settings: &'a Arc<Settings>,
     pub(crate) account: &'a mut Account,
     pub(crate) counts: &'a mut Counts,
+    /// The time to decide by.
+    pub(crate) now: u64,
 }
 
 impl Table {
@@ -72,7 +91,8 @@ impl Table {
         let (first, second) = self.choices(key);
         let mut bucket = self.buckets[first].lock();
         if let Some(slot) = bucket.find(key) {
-            return f(bucket.entry(slot));
+            let now = bucket.latest.at(now);
+            return f(bucket.entry(slot, now));
         }
         drop(bucket);
         self.with_second(key, first, second, now, f)
@@ -132,11 +152,12 @@ impl Table {
             true => (&mut *low, &mut *high),
             false => (&mut *high, &mut *low),
         };
+        let now = second.latest.at(first.latest.at(now));
         if let Some(slot) = first.find(key) {
-            return f(first.entry(slot));
+            return f(first.entry(slot, now));
         }
         if let Some(slot) = second.find(key) {
-            return f(second.entry(slot));
+            return f(second.entry(slot, now));
         }
         let bucket = Self::roomier(first, second, now);
         let mut account = Account::default();
@@ -145,6 +166,7 @@ impl Table {
             settings: &settings,
             account: &mut account,
             counts: &mut bucket.counts,
+            now,
         });
         // A key that spent nothing needs no place, so a refused stranger displaces nobody.
         if !account.is_idle(&settings.keyed(key).rules, now) {
@@ -190,6 +212,7 @@ impl Bucket {
             keys: [FREE; SLOTS],
             accounts: Default::default(),
             counts: Counts::default(),
+            latest: Latest::default(),
         }
     }
 
@@ -199,11 +222,12 @@ impl Bucket {
     }
 
     #[inline]
-    fn entry(&mut self, slot: usize) -> Entry<'_> {
+    fn entry(&mut self, slot: usize, now: u64) -> Entry<'_> {
         Entry {
             settings: &self.settings,
             account: &mut self.accounts[slot],
             counts: &mut self.counts,
+            now,
         }
     }
 
@@ -240,6 +264,7 @@ impl Bucket {
     }
 
     fn change(&mut self, settings: &Arc<Settings>, now: u64) {
+        let now = self.latest.at(now);
         for (key, account) in self.keys.iter().zip(&mut self.accounts) {
             let old = &self.settings.keyed(*key).rules;
             account.convert(old, &settings.keyed(*key).rules, now);

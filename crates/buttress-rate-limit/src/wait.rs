@@ -3,18 +3,17 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use buttress_core::time::later;
-use buttress_core::{Admission, Now, Permit, Reason, Rejection, Verdict};
+use buttress_core::time::{Instant, later};
+use buttress_core::{Admission, Now, Permit, Rejection, Verdict};
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
 use crate::ask::RateDemand;
 use crate::limiter::RateLimiter;
-use crate::room::{Arrival, Turn};
-use crate::shared::SHADOW;
+use crate::place::{Entered, Place};
 use crate::ticket::Spent;
 
 /// A limiter that paces: a request that does not fit waits, in order of arrival, for at most `max`.
@@ -43,36 +42,13 @@ impl Admission for Waiting {
     type Wait = RateWait;
 
     fn admit(&self, demand: RateDemand, now: &Now) -> Verdict<Spent, RateWait> {
-        let shared = &self.limiter.shared;
-        let nanos = shared.nanos(now);
-        let fits =
-            !shared.has_waiters() && shared.spend(demand.key, demand.cost, nanos, false).is_ok();
-        if fits {
-            return Verdict::Now(Ok(Permit::new(Spent::new(&demand, nanos))));
-        }
-        if shared.has(SHADOW) || demand.cost == 0 {
-            return Verdict::Now(shared.try_spend(&demand, now).map(Permit::new));
-        }
-        let arrival = Arrival {
-            key: demand.key,
-            cost: demand.cost,
-            wait: self.max,
-            deadline: demand.deadline.map(|deadline| shared.nanos_at(deadline)),
-        };
-        match shared.in_room(|room| room.arrive(&&**shared, arrival, nanos)) {
-            Turn::Granted { at } => Verdict::Now(Ok(Permit::new(Spent::new(&demand, at)))),
-            Turn::Refused(reason, refused) => {
-                shared.count_refusal();
-                Verdict::Now(Err(shared.rejection(demand.key, reason, &refused)))
-            }
-            Turn::At { ticket, instant } => Verdict::Later(RateWait {
-                place: Place {
-                    limiter: self.limiter.clone(),
-                    demand,
-                    ticket: Some(ticket),
-                },
+        match Place::enter(&self.limiter, demand, self.max, now) {
+            Entered::Decided(answer) => Verdict::Now(answer.map(Permit::new)),
+            Entered::Waits(place, instant) => Verdict::Later(RateWait {
+                place,
+                epoch: self.limiter.shared.epoch,
                 armed: instant,
-                sleep: tokio::time::sleep_until(self.limiter.instant(instant)),
+                sleep: tokio::time::sleep_until(at(self.limiter.shared.epoch, instant)),
             }),
         }
     }
@@ -82,54 +58,10 @@ pin_project! {
     /// A wait for a limit. Dropping it gives the place back, and what was reserved.
     pub struct RateWait {
         place: Place,
+        epoch: Instant,
         armed: u64,
         #[pin]
         sleep: Sleep,
-    }
-}
-
-struct Place {
-    limiter: RateLimiter,
-    demand: RateDemand,
-    /// None once the wait is over.
-    ticket: Option<u64>,
-}
-
-impl Place {
-    fn look(&mut self, waker: &Waker) -> Result<Result<Spent, Rejection>, u64> {
-        let shared = &self.limiter.shared;
-        let Some(ticket) = self.ticket else {
-            return Err(u64::MAX);
-        };
-        let now = shared.nanos(&Now::new());
-        match shared.in_room(|room| room.poll(&&**shared, ticket, waker, now)) {
-            Turn::At { instant, .. } => Err(instant),
-            Turn::Granted { at } => {
-                self.ticket = None;
-                Ok(Ok(Spent::new(&self.demand, at)))
-            }
-            Turn::Refused(reason, refused) => {
-                self.ticket = None;
-                shared.count_refusal();
-                Ok(Err(self.rejection(reason, &refused)))
-            }
-        }
-    }
-
-    fn rejection(&self, reason: Reason, refused: &crate::decision::Refused) -> Rejection {
-        self.limiter
-            .shared
-            .rejection(self.demand.key, reason, refused)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            let shared = &self.limiter.shared;
-            let now = shared.nanos(&Now::new());
-            shared.in_room(|room| room.leave(&&**shared, ticket, now));
-        }
     }
 }
 
@@ -139,13 +71,12 @@ impl Future for RateWait {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            match this.place.look(cx.waker()) {
+            match this.place.look(cx.waker(), &Now::new()) {
                 Ok(answer) => return Poll::Ready(answer.map(Permit::new)),
                 Err(instant) => {
                     if *this.armed != instant {
                         *this.armed = instant;
-                        let deadline = this.place.limiter.instant(instant);
-                        this.sleep.as_mut().reset(deadline);
+                        this.sleep.as_mut().reset(at(*this.epoch, instant));
                     }
                 }
             }
@@ -154,10 +85,8 @@ impl Future for RateWait {
     }
 }
 
-impl RateLimiter {
-    fn instant(&self, nanos: u64) -> buttress_core::time::Instant {
-        later(self.shared.epoch, Duration::from_nanos(nanos))
-    }
+fn at(epoch: Instant, nanos: u64) -> Instant {
+    later(epoch, Duration::from_nanos(nanos))
 }
 
 impl fmt::Debug for RateWait {

@@ -100,14 +100,17 @@ struct SearchTable {
 struct List(Vec<Quota>);
 
 impl TryFrom<Vec<Quota>> for List {
-    type Error = buttress::rate_limit::LimitsError;
+    type Error = String;
 
-    fn try_from(quotas: Vec<Quota>) -> Result<Self, Self::Error> {
+    fn try_from(quotas: Vec<Quota>) -> Result<Self, String> {
+        if quotas.is_empty() {
+            return Err("the list is empty; give at least one quota, such as \"5/minute\"".into());
+        }
         let limits = Limits {
             quotas,
             ..Limits::default()
         };
-        limits.check()?;
+        limits.check().map_err(|error| error.to_string())?;
         Ok(Self(limits.quotas))
     }
 }

@@ -1,11 +1,7 @@
 //! `per-ip`: see the library for what it does, and `--help` for how to start it.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program talks to whoever started it"
-)]
-
+use std::future::Future;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,12 +46,13 @@ async fn main() -> ExitCode {
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
         )
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
         .init();
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            // Nobody is left to be told if this fails.
+            let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::from(2)
         }
     }
@@ -84,14 +81,31 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     if let Some(reload) = reload {
         tokio::spawn(reload.follow(limiters));
     }
-    greet(address, &config);
-    serve(listener, app).await
+    // Signals are caught before anybody learns that there is something to stop.
+    let asked_to_stop = asked_to_stop().map_err(|error| format!("signals: {error}"))?;
+    // Whoever closed the output wants no greeting.
+    let _ = greet(io::stdout().lock(), address, &config);
+    serve(listener, app, asked_to_stop).await
 }
 
-/// Serves until a signal comes, then finishes what is in flight, but not for ever.
-async fn serve(listener: TcpListener, app: axum::Router) -> Result<(), String> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+/// Ends with the first signal that asks the program to stop.
+fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Serves until it is asked to stop, then finishes what is in flight, but not for ever.
+async fn serve(
+    listener: TcpListener,
+    app: axum::Router,
+    asked_to_stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), String> {
     let (stop, mut stopped) = watch::channel(false);
     let mut grace = stopped.clone();
     let server = axum::serve(
@@ -102,10 +116,7 @@ async fn serve(listener: TcpListener, app: axum::Router) -> Result<(), String> {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     });
     tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        asked_to_stop.await;
         tracing::info!("stopping");
         let _ = stop.send(true);
     });
@@ -121,18 +132,18 @@ async fn serve(listener: TcpListener, app: axum::Router) -> Result<(), String> {
     }
 }
 
-fn greet(address: SocketAddr, config: &Config) {
+fn greet(mut out: impl Write, address: SocketAddr, config: &Config) -> io::Result<()> {
     let quotas: Vec<String> = config.chat.iter().map(ToString::to_string).collect();
-    println!(
-        "listening on http://{address}; /chat allows {} per client",
-        quotas.join(", ")
-    );
-    println!("try:");
-    println!("  curl -i -d hello http://{address}/chat");
-    println!(
-        "  for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%{{http_code}}\\n' -d hello http://{address}/chat; done"
-    );
-    println!("  curl -i -H 'X-Api-Key: alice' 'http://{address}/search?q=tower'");
-    println!("  curl -s http://{address}/status");
-    println!("Ctrl-C stops it.");
+    let quotas = quotas.join(", ");
+    let url = format!("http://{address}");
+    write!(
+        out,
+        "listening on {url}; /chat allows {quotas} per client\n\
+         try:\n  \
+           curl -i -d hello {url}/chat\n  \
+           for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%{{http_code}}\\n' -d hello {url}/chat; done\n  \
+           curl -i -H 'X-Api-Key: alice' '{url}/search?q=tower'\n  \
+           curl -s {url}/status\n\
+         Ctrl-C stops it.\n"
+    )
 }

@@ -8,19 +8,25 @@ use crate::app::Limiters;
 use crate::config::Config;
 
 /// How often the file is looked at.
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_millis(500);
 
 /// A file whose content is put in force whenever it has changed.
 ///
 /// The content is compared and not the file's time, so that it does not matter whether the file is written
-/// in place, replaced by a rename, or removed and written again. A file that is wrong or gone changes
+/// in place, replaced by a rename, or removed and written again. A content counts when two looks in a row
+/// find it, so that a file that is just being written does not. A file that is wrong or gone changes
 /// nothing, and is complained about once.
 #[derive(Debug)]
 pub struct Reload {
     path: PathBuf,
     base: Config,
-    seen: Result<Vec<u8>, io::ErrorKind>,
+    /// What the last look found.
+    found: Content,
+    /// What was put in force or complained about last.
+    handled: Content,
 }
+
+type Content = Result<Vec<u8>, io::ErrorKind>;
 
 impl Reload {
     /// Reads the file for the first time. What it does not say is as in `base`.
@@ -34,7 +40,8 @@ impl Reload {
         let reload = Self {
             path: path.to_owned(),
             base,
-            seen: Ok(content),
+            found: Ok(content.clone()),
+            handled: Ok(content),
         };
         Ok((reload, config))
     }
@@ -46,11 +53,13 @@ impl Reload {
     /// What is wrong with a file that has changed.
     pub fn look(&mut self, limiters: &Limiters) -> Result<Option<Config>, String> {
         let content = std::fs::read(&self.path).map_err(|error| error.kind());
-        if content == self.seen {
+        let settled = content == self.found;
+        self.found = content;
+        if !settled || self.found == self.handled {
             return Ok(None);
         }
-        self.seen = content;
-        let content = match &self.seen {
+        self.handled = self.found.clone();
+        let content = match &self.found {
             Ok(content) => content,
             Err(kind) => return Err(at(&self.path, kind)),
         };
