@@ -39,7 +39,8 @@ impl<Req> Ask<Req> for () {
 
 /// Tells which requests a limit does not concern.
 ///
-/// A closure that returns true for them is one.
+/// A closure that returns true for them is one, and so is a tuple, which exempts what any of its parts
+/// exempts.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot tell which `{Req}`s are exempt",
     note = "use a closure whose argument is annotated: `|request: &Request| request.is_health_check()`",
@@ -63,6 +64,20 @@ impl<Req, F: Fn(&Req) -> bool> Exempt<Req> for F {
         self(request)
     }
 }
+
+macro_rules! tuple_exempt {
+    ($($name:ident $index:tt),+) => {
+        impl<Req, $($name: Exempt<Req>),+> Exempt<Req> for ($($name,)+) {
+            fn exempts(&self, request: &Req) -> bool {
+                $(self.$index.exempts(request))||+
+            }
+        }
+    };
+}
+
+tuple_exempt!(A 0, B 1);
+tuple_exempt!(A 0, B 1, C 2);
+tuple_exempt!(A 0, B 1, C 2, D 3);
 
 macro_rules! tuple_ask {
     ($($name:ident)+) => {

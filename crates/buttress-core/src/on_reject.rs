@@ -35,7 +35,10 @@ pub trait OnReject<Res, E> {
     fn error(error: E) -> Self::Error;
 }
 
-/// What a service fails with below an [`Admit`](crate::Admit) that answers rejections with errors.
+/// What a service fails with behind an [`Admit`](crate::Admit) that answers rejections with errors.
+///
+/// If a compiler says of an axum route that `Infallible: From<Error<Infallible>>` is not satisfied: the
+/// layer answers with errors, and axum's routes cannot fail. Say `.respond_http()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error<E> {
     /// The layer refused the request.

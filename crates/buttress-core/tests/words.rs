@@ -278,3 +278,11 @@ async fn trap_21_time_is_read_once_a_step_and_from_the_clock_that_can_be_paused(
     assert_eq!(later(start, TIMER_RESOLUTION) - start, TIMER_RESOLUTION);
     assert!(later(now(), Duration::MAX) > now() + Duration::from_secs(86_400 * 365 * 20));
 }
+
+#[test]
+fn a_tuple_exempts_what_any_of_its_parts_exempts() {
+    let parts = (|n: &u32| *n == 1, |n: &u32| *n == 2, ());
+    assert!(buttress_core::Exempt::exempts(&parts, &1));
+    assert!(buttress_core::Exempt::exempts(&parts, &2));
+    assert!(!buttress_core::Exempt::exempts(&parts, &3));
+}

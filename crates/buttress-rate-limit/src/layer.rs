@@ -27,6 +27,9 @@ use crate::wait::Waiting;
 ///   `respond_http` and its relatives;
 /// - who hears of it: [`observe`](Self::observe).
 ///
+/// Under axum say `respond_http()`: without it a refusal is an error, axum's routes cannot fail, and the
+/// compiler says that `Infallible: From<Error<Infallible>>` is not satisfied.
+///
 /// The state lives in the layer: all services that it makes, and all its clones, share one limit.
 /// [`limiter`](Self::limiter) is the handle to inspect and change it.
 #[derive(Clone)]
@@ -172,8 +175,9 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
         self.asking(|ask| ask.with_cost(cost))
     }
 
-    /// Which requests the limit does not concern: a closure (`|call: &Call| call.is_probe`), or a ready
-    /// exemption. They go straight to the inner service.
+    /// Which requests the limit does not concern: a closure (`|call: &Call| call.is_probe`), a ready
+    /// exemption, or a tuple of them. They go straight to the inner service. Saying it again replaces what
+    /// was said before.
     #[must_use]
     pub fn unless<X2>(self, exempt: X2) -> RateLimitLayer<RateAsk<K, U, X2, D>, A, C, R> {
         self.asking(|ask| ask.with_exempt(exempt))
