@@ -125,6 +125,17 @@ fn settle<T: Ticket>(permit: &mut Option<Permit<T>>, outcome: Outcome) {
     }
 }
 
+/// A body without a permit, for answers that have no content.
+impl<B: Body + Default, T: Ticket> Default for PermitBody<B, T> {
+    fn default() -> Self {
+        Self {
+            inner: B::default(),
+            permit: None,
+            unread: None,
+        }
+    }
+}
+
 impl<B: Body, T: Ticket> Body for PermitBody<B, T> {
     type Data = B::Data;
     type Error = B::Error;

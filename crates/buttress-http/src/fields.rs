@@ -171,8 +171,9 @@ fn integer(number: u64) -> Integer {
     Integer::try_from(number).unwrap_or(Integer::MAX)
 }
 
-fn visible_ascii(text: Vec<u8>) -> HeaderValue {
-    HeaderValue::try_from(text).expect("structured fields consist of printable ASCII")
+/// Structured fields, Base64 and percent-encoded text consist of nothing else.
+pub(crate) fn visible_ascii(text: Vec<u8>) -> HeaderValue {
+    HeaderValue::try_from(text).expect("printable ASCII makes a field value")
 }
 
 fn digit_count(number: u64) -> usize {

@@ -6,21 +6,26 @@
 //! response is understood ([`ByStatus`], [`received_limits`], [`received_retry_after`]), and a permit
 //! that lives until a response's body has ended ([`AtBodyEnd`]).
 //!
+//! gRPC is HTTP with other words for the same: [`GrpcAnswer`], [`ByGrpcStatus`], [`received_pushback`]
+//! and [`received_retry_info`]. Keys are read as ever, as metadata are headers.
+//!
 //! This crate knows no policy. What it writes about limits it learns through
 //! [`Describe`](buttress_core::Describe), so that it serves every layer that refuses requests. Nor is
 //! it a framework: its keys read any `http::Request`, and its answers are plain `http::Response`s
 //! that keep the body and the error type of the service below.
 //!
 //! With the feature `axum`, [`ClientIp`] and [`MatchedRoute`] also read what axum puts into the
-//! request's extensions.
+//! request's extensions; with the feature `tonic`, [`ClientIp`] reads what tonic's server puts there.
 
 mod admitted;
 mod answer;
 mod body;
 mod classify;
+mod cors;
 mod exempt;
 mod fields;
 mod forwarded;
+mod grpc;
 mod head;
 mod keys;
 mod networks;
@@ -34,6 +39,7 @@ pub use admitted::HttpFields;
 pub use answer::{AnswerBody, HttpAnswer, HttpAnswerAnyBody, HttpAnswerWith};
 pub use body::{AtBodyEnd, PermitBody};
 pub use classify::ByStatus;
+pub use cors::{EXPOSED, EXPOSED_GRPC, exposed};
 pub use exempt::{AllowList, Preflight, allow_list};
 pub use fields::{
     FieldError, FieldNames, PolicyItem, RATE_LIMIT, RATE_LIMIT_POLICY, Remaining,
@@ -41,6 +47,10 @@ pub use fields::{
     retry_after, whole_seconds,
 };
 pub use forwarded::{ForwardedField, client_ip};
+pub use grpc::{
+    ByGrpcStatus, GRPC_MESSAGE, GRPC_RETRY_PUSHBACK_MS, GRPC_STATUS, GRPC_STATUS_DETAILS_BIN,
+    GrpcAnswer, received_pushback, received_retry_info,
+};
 pub use head::{ByHead, RequestHead, by_head};
 pub use keys::{
     Anonymous, ApiKey, ClientIp, ExtensionKey, HeaderKey, MatchedRoute, OrAnonymous, PeerAddr,

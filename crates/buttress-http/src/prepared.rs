@@ -1,5 +1,6 @@
 //! What is prepared for a set of quotas, and the numbers that are not.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use buttress_core::{Rejection, Standing};
@@ -10,6 +11,7 @@ use crate::fields::{
     FieldNames, PolicyItem, RATE_LIMIT, RATE_LIMIT_POLICY, Remaining, X_RATE_LIMIT_LIMIT,
     X_RATE_LIMIT_REMAINING, X_RATE_LIMIT_RESET, decimal, rate_limit_policy, whole_seconds,
 };
+use crate::grpc::Status;
 use crate::problem;
 use crate::refusal::Fields;
 
@@ -25,6 +27,8 @@ pub(crate) struct Prepared {
     /// None if a name cannot be written.
     names: Option<FieldNames>,
     policy: Option<HeaderValue>,
+    /// Prepared when a refusal is first answered in gRPC.
+    grpc: OnceLock<Status>,
 }
 
 /// What does not change of a [`Standing`].
@@ -88,8 +92,26 @@ impl Prepared {
             problem,
             names,
             policy: policy.ok().flatten(),
+            grpc: OnceLock::new(),
             quotas: quotas.into_boxed_slice(),
         }
+    }
+
+    /// The status of the refusal that this was prepared for, or of another that differs from it only in
+    /// its wait.
+    pub(crate) fn grpc_status(&self, rejection: &Rejection) -> &Status {
+        self.grpc.get_or_init(|| {
+            let violated: Vec<_> = self
+                .quotas
+                .iter()
+                .filter(|quota| rejection.violates(quota.quota))
+                .map(|quota| {
+                    let sentence = problem::detail(rejection, &[&quota.name]);
+                    (&*quota.name, quota.capacity, sentence)
+                })
+                .collect();
+            Status::new(rejection.reason(), &self.detail, &violated)
+        })
     }
 
     /// Adds the fields.

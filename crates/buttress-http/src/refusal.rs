@@ -10,7 +10,8 @@ use http::StatusCode;
 use crate::prepared::Prepared;
 use crate::problem;
 
-/// Which fields about limits a response carries. `Retry-After` is always there if the time is known.
+/// Which fields about limits a response carries. Those of HTTP always have `Retry-After` if the time
+/// is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fields {
     /// `RateLimit` and `RateLimit-Policy`, as draft-ietf-httpapi-ratelimit-headers-11 defines them. On

@@ -299,3 +299,28 @@ fn keys_join_as_tuples_and_go_into_stacks() {
     shared(&pair);
     shared(&(MatchedRoute::new(), extension::<u64>()));
 }
+
+#[cfg(feature = "tonic")]
+#[test]
+fn tonic_knows_the_peer_unless_it_is_no_address() {
+    use tonic::transport::server::TcpConnectInfo;
+
+    let connected = |remote_addr: Option<&str>| {
+        let mut request = Request::new(());
+        request.extensions_mut().insert(TcpConnectInfo {
+            local_addr: None,
+            remote_addr: remote_addr.map(|address| address.parse().expect("an address")),
+        });
+        request
+    };
+    let key = ClientIp::peer();
+    assert_eq!(
+        hash(&key, &connected(Some("[2001:db8::1]:5"))),
+        by_hand(ip("2001:db8::"))
+    );
+    assert_eq!(hash(&key, &connected(None)), None);
+    let mut both = connected(Some("192.0.2.1:5"));
+    let told: SocketAddr = "192.0.2.7:5".parse().expect("an address");
+    both.extensions_mut().insert(PeerAddr(told));
+    assert_eq!(hash(&key, &both), by_hand(ip("192.0.2.7")));
+}

@@ -1,7 +1,9 @@
-//! Answers in HTTP.
+//! Answers in HTTP and gRPC.
 
 use buttress_core::{Describe, KeyHash, MissingKey, Now, Standing};
-use buttress_http::{Fields, HttpAnswer, HttpAnswerAnyBody, HttpAnswerWith, HttpFields, Refusal};
+use buttress_http::{
+    Fields, GrpcAnswer, HttpAnswer, HttpAnswerAnyBody, HttpAnswerWith, HttpFields, Refusal,
+};
 use http::Response;
 
 use crate::ask::{Missing, RateAsk};
@@ -59,6 +61,15 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
         F: Fn(&Refusal<'_>) -> Response<B>,
     {
         let answer = HttpAnswerWith::new(self.described(), function);
+        self.answering(answer)
+    }
+
+    /// Answers what is over the limit with a trailers-only gRPC response: `RESOURCE_EXHAUSTED`, a message,
+    /// `grpc-retry-pushback-ms`, and `RetryInfo` and `QuotaFailure` in the status's details. For tonic's
+    /// servers and channels.
+    #[must_use]
+    pub fn respond_grpc(self) -> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, GrpcAnswer<Described>> {
+        let answer = GrpcAnswer::new(self.described());
         self.answering(answer)
     }
 
@@ -121,6 +132,12 @@ impl<D: Describe> WithFields for HttpAnswer<D> {
 }
 
 impl<D: Describe> WithFields for HttpAnswerAnyBody<D> {
+    fn with_fields(self, fields: Fields) -> Self {
+        self.fields(fields)
+    }
+}
+
+impl<D: Describe> WithFields for GrpcAnswer<D> {
     fn with_fields(self, fields: Fields) -> Self {
         self.fields(fields)
     }

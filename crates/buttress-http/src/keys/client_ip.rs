@@ -60,7 +60,8 @@ const SUBSCRIBER_PREFIX: u8 = 64;
 
 impl ClientIp {
     /// The address at the other end of the connection: the extension [`PeerAddr`], else, with the
-    /// feature `axum`, axum's `ConnectInfo<SocketAddr>` (or its `MockConnectInfo` of tests).
+    /// feature `axum`, axum's `ConnectInfo<SocketAddr>` (or its `MockConnectInfo` of tests), else, with
+    /// the feature `tonic`, the `TcpConnectInfo` of tonic's server, which it gives with its own TLS too.
     #[must_use]
     pub fn peer() -> Self {
         Self::from_source(Source::Peer)
@@ -156,6 +157,13 @@ fn peer_address(extensions: &Extensions) -> Option<IpAddr> {
         let address: Option<&SocketAddr> = connected.map(|ConnectInfo(real)| real).or_else(mocked);
         address.map(SocketAddr::ip)
     });
+    #[cfg(feature = "tonic")]
+    let peer = peer.or_else(|| {
+        use tonic::transport::server::TcpConnectInfo;
+
+        let connected: &TcpConnectInfo = extensions.get()?;
+        connected.remote_addr().map(|address| address.ip())
+    });
     peer
 }
 
@@ -175,8 +183,9 @@ impl<B> Key<Request<B>> for ClientIp {
         match &self.source {
             Source::Peer => MissingKey::new(
                 "The server does not know the client's address: with axum, serve \
-                 `router.into_make_service_with_connect_info::<SocketAddr>()`; with another server, \
-                 put a `buttress_http::PeerAddr` into the extensions of every request.",
+                 `router.into_make_service_with_connect_info::<SocketAddr>()`; with tonic, turn on \
+                 the feature `tonic` of buttress and serve TCP; with another server, put a \
+                 `buttress_http::PeerAddr` into the extensions of every request.",
             ),
             Source::Extension { name, .. } => MissingKey::new(format!(
                 "The server does not know the client's address: put a `{name}` into the extensions \

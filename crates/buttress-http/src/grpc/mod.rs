@@ -1,0 +1,16 @@
+//! gRPC: refusals as statuses, and statuses as outcomes.
+
+mod answer;
+mod base64;
+mod classify;
+mod details;
+mod fields;
+mod protobuf;
+mod received;
+mod status;
+
+pub use answer::GrpcAnswer;
+pub use classify::ByGrpcStatus;
+pub use fields::{GRPC_MESSAGE, GRPC_RETRY_PUSHBACK_MS, GRPC_STATUS, GRPC_STATUS_DETAILS_BIN};
+pub use received::{received_pushback, received_retry_info};
+pub(crate) use status::Status;
