@@ -108,7 +108,8 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group in nanoseconds, in the usual number of rounds.
+    /// A group in nanoseconds, in the usual number of rounds. They are shorter than a slice of the
+    /// scheduler, so that most of them are not interrupted.
     #[must_use]
     pub const fn new(name: &'static str, reference: &'static str, cases: Vec<Case>) -> Self {
         Self {
@@ -117,8 +118,8 @@ impl Group {
             baseline: None,
             reference,
             cases,
-            round: Duration::from_millis(5),
-            rounds: 61,
+            round: Duration::from_millis(2),
+            rounds: 151,
         }
     }
 

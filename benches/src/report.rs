@@ -261,6 +261,11 @@ mod tests {
     use super::{Allocations, Report, table};
     use crate::case::{Aim, Case, Group, Unit};
 
+    /// The text without the padding of its tables.
+    fn squeezed(text: &str) -> String {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     fn idle(name: &'static str) -> Case {
         Case::new(name, |_| Duration::ZERO)
     }
@@ -286,24 +291,19 @@ mod tests {
             vec![10.0, 5.0, 10.0],
             vec![6.0, 3.0, 6.0],
         ];
-        let told = report.add(&group, &samples);
+        let told = squeezed(&report.add(&group, &samples));
         assert!(
-            told.contains("| ours | 6.0 | 3.0 .. 6.0  | 4.0  | 1           | 0.50"),
+            told.contains("| ours | 6.0 | 3.0 .. 6.0 | 4.0 | 1 | 0.50 |"),
             "{told}"
         );
-        let aims = report.finish();
-        assert!(
-            aims.contains("<= 5 ns over bare          | 4.0   | met"),
-            "{aims}"
-        );
-        assert!(
-            aims.contains("<= 0.5 x peer              | 0.50  | met"),
-            "{aims}"
-        );
-        assert!(
-            aims.contains("<= 0 allocations over bare | 1     | MISSED"),
-            "{aims}"
-        );
+        let aims = squeezed(&report.finish());
+        for told in [
+            "| <= 5 ns over bare | 4.0 | met |",
+            "| <= 0.5 x peer | 0.50 | met |",
+            "| <= 0 allocations over bare | 1 | MISSED |",
+        ] {
+            assert!(aims.contains(told), "{told} is not in {aims}");
+        }
     }
 
     #[test]
@@ -312,9 +312,9 @@ mod tests {
         let mut group = Group::new("server", "bare", cases);
         group.unit = Unit::PerSecond;
         let mut report = Report::new("machine", Allocations::new());
-        let told = report.add(&group, &[vec![8e3], vec![1e4]]);
-        assert!(told.contains("| limited | 100000 "), "{told}");
-        assert!(report.finish().contains("0.800 | MISSED"));
+        let told = squeezed(&report.add(&group, &[vec![8e3], vec![1e4]]));
+        assert!(told.contains("| limited | 100000 | "), "{told}");
+        assert!(squeezed(&report.finish()).contains("| 0.800 | MISSED |"));
     }
 
     #[test]

@@ -77,8 +77,8 @@ pub(super) fn end_to_end() -> Group {
     };
     let mut group = Group::new("axum over loopback", BARE, ROWS.map(case).into());
     group.unit = Unit::PerSecond;
-    group.round = Duration::from_millis(100);
-    group.rounds = 45;
+    group.round = Duration::from_millis(50);
+    group.rounds = 91;
     group
 }
 

@@ -282,7 +282,7 @@ async fn trap_21_time_is_read_once_a_step_and_from_the_clock_that_can_be_paused(
 #[test]
 fn a_tuple_exempts_what_any_of_its_parts_exempts() {
     let parts = (|n: &u32| *n == 1, |n: &u32| *n == 2, ());
-    assert!(buttress_core::Exempt::exempts(&parts, &1));
-    assert!(buttress_core::Exempt::exempts(&parts, &2));
-    assert!(!buttress_core::Exempt::exempts(&parts, &3));
+    assert!(Exempt::exempts(&parts, &1));
+    assert!(Exempt::exempts(&parts, &2));
+    assert!(!Exempt::exempts(&parts, &3));
 }

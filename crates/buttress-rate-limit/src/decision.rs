@@ -52,13 +52,17 @@ pub(crate) fn check(
         | global.map_or(0, |side| {
             violated(side, cost, now).unbounded_shl(bits(offset))
         });
-    let refusal = match (by_key, by_global) {
+    let (refusal, global) = match (by_key, by_global) {
         (Some(by_key), Some(by_global)) if by_global.when > by_key.when => (by_global, true),
         (Some(by_key), _) => (by_key, false),
         (None, Some(by_global)) => (by_global, true),
         (None, None) => return Ok(()),
     };
-    Err(refused(refusal, offset, violated))
+    let quota = refusal.quota + if global { offset } else { 0 };
+    Err(Refused {
+        global,
+        ..refused(refusal.when, quota, violated)
+    })
 }
 
 /// The refusal of a key's side where nothing is kept for all keys.
@@ -67,19 +71,18 @@ pub(crate) fn refused_by_key(refusal: Refusal, keyed: Side<'_>, cost: u64, now: 
         1 => 1,
         _ => violated(keyed, cost, now),
     };
-    refused((refusal, false), keyed.rules.len(), violated)
+    refused(refusal.when, refusal.quota, violated)
 }
 
-fn refused((refusal, global): (Refusal, bool), offset: usize, violated: u16) -> Refused {
-    let quota = refusal.quota + if global { offset } else { 0 };
+fn refused(when: rules::When, quota: usize, violated: u16) -> Refused {
     Refused {
-        when: match refusal.when {
+        when: match when {
             rules::When::After(wait) => When::After(wait),
             rules::When::Never => When::Never,
         },
         quota: u8::try_from(quota).unwrap_or(u8::MAX),
         violated,
-        global,
+        global: false,
     }
 }
 

@@ -1,6 +1,5 @@
 //! Foreseeing when a waiter's turn comes if nobody else comes.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use buttress_core::KeyHash;
@@ -75,110 +74,8 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     /// The instant at which it is gone in any case.
-    fn end(&self) -> u64 {
-        self.patience.saturating_add(1).min(self.deadline)
-    }
-}
-
-/// When the last of `waiting` is granted, where lines of several keys also wait for the limit of all keys
-/// together: the same passes in order of arrival that the room makes, at all the instants at which
-/// somebody's timer ends. Those ahead can be delayed by others than were there when they came, and so may
-/// be gone before their turn.
-pub(crate) fn simulate(
-    mut forecast: Forecast,
-    mut accounts: HashMap<KeyHash, Account>,
-    waiting: &[Waiting],
-    now: u64,
-) -> Option<u64> {
-    let (last, ahead) = waiting.split_last()?;
-    let mut ahead = ahead.to_vec();
-    let mut at = now;
-    loop {
-        let between_timers = at != now && timer_end(at) != at;
-        let mut pass = Pass::default();
-        ahead.retain(|waiter| {
-            if !between_timers && at >= waiter.deadline {
-                return false;
-            }
-            let gone = !between_timers && at > waiter.patience;
-            if pass.is_held_back(waiter.key) {
-                if !gone {
-                    pass.until(waiter.end());
-                }
-                return !gone;
-            }
-            let account = accounts.entry(waiter.key).or_default();
-            match forecast.check(waiter.key, account, waiter.cost, at) {
-                // Its timer has not ended yet, so it goes a little later, and before the last.
-                Ok(()) if between_timers => pass.hold_back_everyone(at),
-                Ok(()) => {
-                    forecast.spend(waiter.key, account, waiter.cost, at);
-                    return false;
-                }
-                Err(refused) => match refused.wait() {
-                    Some(wait) if !gone => {
-                        let due = at.saturating_add(wait);
-                        pass.hold_back(waiter.key, &refused, due.min(waiter.end()));
-                    }
-                    _ => return false,
-                },
-            }
-            true
-        });
-        if !pass.is_held_back(last.key) {
-            let account = accounts.entry(last.key).or_default();
-            match forecast.check(last.key, account, last.cost, at) {
-                Ok(()) => return Some(at),
-                Err(refused) => pass.next = pass.next.min(at.saturating_add(refused.wait()?)),
-            }
-        }
-        if pass.next == u64::MAX {
-            return None;
-        }
-        at = pass.next;
-    }
-}
-
-/// Who is held back at one instant.
-struct Pass {
-    keys: HashSet<KeyHash>,
-    everyone: bool,
-    /// The next instant at which something can change.
-    next: u64,
-}
-
-impl Default for Pass {
-    fn default() -> Self {
-        Self {
-            keys: HashSet::new(),
-            everyone: false,
-            next: u64::MAX,
-        }
-    }
-}
-
-impl Pass {
-    fn is_held_back(&self, key: KeyHash) -> bool {
-        self.everyone || self.keys.contains(&key)
-    }
-
-    fn hold_back(&mut self, key: KeyHash, refused: &Refused, until: u64) {
-        self.until(until);
-        if refused.global {
-            self.everyone = true;
-        } else {
-            self.keys.insert(key);
-        }
-    }
-
-    fn hold_back_everyone(&mut self, until: u64) {
-        self.until(until);
-        self.everyone = true;
-    }
-
-    /// Somebody has a timer for this instant.
-    fn until(&mut self, instant: u64) {
-        self.next = self.next.min(timer_end(instant));
+    pub(crate) fn end(&self) -> u64 {
+        self.patience.min(self.deadline)
     }
 }
 

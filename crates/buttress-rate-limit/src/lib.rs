@@ -48,6 +48,7 @@ mod live;
 #[cfg(buttress_loom)]
 #[doc(hidden)]
 pub mod model;
+mod outlook;
 mod place;
 mod quota;
 mod quota_text;

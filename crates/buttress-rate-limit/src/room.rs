@@ -16,9 +16,10 @@ use std::time::Duration;
 use buttress_core::{KeyHash, Reason, When};
 
 use crate::decision::Refused;
-use crate::forecast::{Waiting, simulate, timer_end};
+use crate::forecast::{Waiting, timer_end};
 use crate::ledger::{Ledger, Scope, line_of};
 use crate::line::{Line, ONE_LINE};
+use crate::outlook::Outlook;
 use crate::waiter::{Arrival, BEHIND_OTHERS, Blocked, Waiter};
 
 /// How many can wait at a limiter; one more is refused as if it would wait too long.
@@ -44,6 +45,8 @@ pub(crate) struct Room {
     /// By order of arrival.
     waiters: BTreeMap<u64, Waiter>,
     lines: HashMap<KeyHash, Line>,
+    /// How it all comes out, where limits are kept both per key and for all keys together.
+    outlook: Outlook,
     next: u64,
     wakers: Vec<Waker>,
 }
@@ -77,8 +80,10 @@ impl Room {
         if let Some(waiter) = self.waiters.get_mut(&ticket) {
             waiter.foreseen = start;
         }
-        if let Some(line) = self.lines.get_mut(&line_of(scope, arrival.key)) {
-            line.planned(arrival.waiting(), start);
+        match self.lines.get_mut(&line_of(scope, arrival.key)) {
+            Some(_) if scope == Scope::Both => self.outlook.planned(arrival.waiting(), start),
+            Some(line) => line.planned(arrival.waiting(), start),
+            None => {}
         }
         self.look_again(ticket, blocked, now)
     }
@@ -119,6 +124,7 @@ impl Room {
         let blocked = self.dispatch(ledger, key, Some(ticket), now);
         let expired = self.waiters.get_mut(&ticket).is_some_and(|w| w.expire(now));
         if expired {
+            self.outlook.forget();
             self.leave_line(line_of(ledger.scope(), key), ticket);
         }
         if let Some(turn) = self.settled(ticket) {
@@ -141,6 +147,7 @@ impl Room {
             ledger.give_back(key, cost, at, now);
         }
         self.leave_line(line_of(ledger.scope(), key), ticket);
+        self.outlook.forget();
         self.dispatch(ledger, key, None, now);
         granted.is_some()
     }
@@ -152,6 +159,7 @@ impl Room {
         key: Option<KeyHash>,
         now: u64,
     ) {
+        self.outlook.forget();
         let keys = match (ledger.scope(), key) {
             (Scope::Keyed, Some(key)) => vec![key],
             (Scope::Keyed, None) => self.lines.keys().copied().collect(),
@@ -265,6 +273,8 @@ impl Room {
         }
     }
 
+    /// Whoever asks is the last to be served: those behind look for themselves, so that what is left just
+    /// after an admission can be seen by whoever was admitted.
     fn dispatch_line(
         &mut self,
         ledger: &impl Ledger,
@@ -272,12 +282,17 @@ impl Room {
         asks: Option<u64>,
         now: u64,
     ) -> Option<Blocked> {
+        let mut served = false;
         let mut blocked = None;
         while let Some(line) = self.lines.get_mut(&key)
             && let Some(head) = line.head()
             && let Some(waiter) = self.waiters.get_mut(&head)
         {
             let itself = asks == Some(head);
+            if served {
+                self.wakers.extend(waiter.next_behind(ledger, now));
+                break;
+            }
             if let Err(refused) = waiter.try_grant(ledger, now) {
                 self.wakers.extend(waiter.is_next(&refused, now));
                 blocked = Some(Blocked { refused, itself });
@@ -288,6 +303,7 @@ impl Room {
                 line.forget_plan();
             }
             self.wakers.extend(waiter.take_waker().filter(|_| !itself));
+            served = itself;
         }
         self.close_if_empty(key);
         blocked
@@ -302,6 +318,7 @@ impl Room {
         now: u64,
     ) -> Option<Blocked> {
         let mut held_back: HashMap<KeyHash, Refused> = HashMap::new();
+        let mut served = false;
         let mut blocked = None;
         let mut gone = Vec::new();
         for (&ticket, waiter) in &mut self.waiters {
@@ -319,9 +336,14 @@ impl Room {
                 }
                 continue;
             }
+            if served {
+                self.wakers.extend(waiter.next_behind(ledger, now));
+                break;
+            }
             let Err(refused) = waiter.try_grant(ledger, now) else {
                 self.wakers.extend(waiter.take_waker().filter(|_| !itself));
-                gone.push((key, ticket));
+                gone.push((key, ticket, waiter.granted_at() == Some(waiter.foreseen)));
+                served = itself;
                 continue;
             };
             self.wakers.extend(waiter.is_next(&refused, now));
@@ -334,8 +356,9 @@ impl Room {
             }
             held_back.insert(key, refused);
         }
-        for (key, ticket) in gone {
+        for (key, ticket, as_foreseen) in gone {
             self.leave_line(key, ticket);
+            self.outlook.gone(as_foreseen, self.waiters.len());
         }
         blocked
     }
@@ -355,10 +378,12 @@ impl Room {
         let Waiting { key, cost, .. } = newcomer;
         let scope = ledger.scope();
         if scope == Scope::Both {
+            if let Some(due) = self.outlook.due(ledger, newcomer, now) {
+                return due;
+            }
             let waiting = self.waiters.values().filter(|w| w.is_waiting());
             let waiting: Vec<_> = waiting.map(Waiter::waiting).collect();
-            let accounts = waiting.iter().map(|w| (w.key, ledger.account(w.key, now)));
-            return simulate(ledger.forecast(), accounts.collect(), &waiting, now);
+            return self.outlook.simulate(ledger, &waiting, now);
         }
         let line = self.lines.get_mut(&line_of(scope, key))?;
         if line.waiting.len() == 1 {

@@ -156,10 +156,9 @@ impl Shared {
     /// Works in the waiting room, and wakes whoever is to be woken after its lock is dropped.
     pub(crate) fn in_room<R>(&self, f: impl FnOnce(&mut Room) -> R) -> R {
         let mut room = self.room.lock();
-        // Somebody may be about to wait. Whoever gives units back from now on sees it and comes here; what
-        // was given back before, the newcomer sees.
-        self.waiting.store(room.len() + 1, Ordering::Release);
         let result = f(&mut room);
+        // What is given back before others see this, a newcomer sees itself: it looks once more before it
+        // sleeps.
         self.waiting.store(room.len(), Ordering::Release);
         let wakers = room.take_wakers();
         drop(room);

@@ -131,7 +131,7 @@ impl Waiter {
         let Arrival { key, cost, .. } = self.arrival;
         match ledger.spend(key, cost, now) {
             Ok(at) => self.state = State::Granted { at },
-            Err(refused) if refused.when == When::Never || now > self.patience => {
+            Err(refused) if refused.when == When::Never || self.is_out_of_patience(now) => {
                 self.state = State::Refused(Reason::RateLimit, refused);
             }
             Err(refused) => return Err(refused),
@@ -146,7 +146,7 @@ impl Waiter {
         }
         let reason = match self.is_too_late(now) {
             true => Reason::Deadline,
-            false if now > self.patience => Reason::RateLimit,
+            false if self.is_out_of_patience(now) => Reason::RateLimit,
             false => return false,
         };
         self.state = State::Refused(reason, BEHIND_OTHERS);
@@ -194,9 +194,26 @@ impl Waiter {
 
     /// When its wait ends in any case.
     fn last_instant(&self, now: u64) -> u64 {
-        // One nanosecond, because a turn that comes at the last instant still counts.
-        let patience = self.patience.max(now).saturating_add(1);
+        let patience = self.patience.max(now.saturating_add(1));
         self.arrival.deadline.unwrap_or(u64::MAX).min(patience)
+    }
+
+    /// A turn that comes at the last instant still counts; then it leaves.
+    fn is_out_of_patience(&self, now: u64) -> bool {
+        now >= self.patience && now > self.arrived
+    }
+
+    /// Somebody ahead was served; the waker if its own turn is now, and its timer does not end now.
+    pub(crate) fn next_behind(&mut self, ledger: &impl Ledger, now: u64) -> Option<Waker> {
+        let Arrival { key, cost, .. } = self.arrival;
+        match ledger.check(key, cost, now) {
+            Err(refused) => self.is_next(&refused, now),
+            Ok(()) if self.armed > now => {
+                self.armed = now;
+                self.waker.clone()
+            }
+            Ok(()) => None,
+        }
     }
 
     /// A newcomer that need not wait is served even if it comes at its deadline.

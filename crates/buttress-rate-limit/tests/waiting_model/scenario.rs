@@ -91,7 +91,7 @@ impl Request {
     pub(crate) fn is_out_of_patience(&self, at: u64) -> bool {
         match self.kind {
             Kind::Check => true,
-            Kind::Wait { max } => at > self.at + max,
+            Kind::Wait { max } => at >= self.at + max,
         }
     }
 }

@@ -129,7 +129,8 @@ impl Driver {
         match event.what {
             What::Arrive => self.arrive(request),
             What::Leave => {
-                // Dropping the task gives back what the request held.
+                // Dropping the task gives back what the request held, and others take it.
+                self.note_left(request);
                 if self.tasks[request].take().is_some() {
                     self.open -= 1;
                     self.world.lock().left(request);
@@ -208,8 +209,17 @@ impl Driver {
     fn note_end(&mut self, request: usize) {
         let mut world = self.world.lock();
         world.count_waiting(request);
-        let record = &world.records[request];
-        if record.end.is_some() && record.left.is_none() {
+        let ended = world.records[request].end.is_some();
+        drop(world);
+        if ended {
+            self.note_left(request);
+        }
+    }
+
+    /// What is left for the key of a request that was never admitted.
+    fn note_left(&self, request: usize) {
+        let mut world = self.world.lock();
+        if world.records[request].left.is_none() {
             let left = self.built.left(&world.trace[request].key);
             world.records[request].left = left;
         }
