@@ -48,6 +48,7 @@ mod policy;
 mod rejection;
 mod settle;
 pub mod time;
+pub mod wall;
 
 pub use admission::{Admission, NeverWaits, Verdict};
 pub use admit::{Admit, AdmitLayer, Path, ResponseFuture};

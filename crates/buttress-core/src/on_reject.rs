@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::rejection::Rejection;
+use crate::time::Now;
 
 /// Turns a rejection into an answer, and lets the inner service's answers through.
 ///
@@ -21,12 +22,12 @@ pub trait OnReject<Res, E> {
     /// The error that goes on outwards.
     type Error;
 
-    /// Answers a rejection.
+    /// Answers a rejection that was decided at `now`.
     ///
     /// # Errors
     ///
     /// If rejections become errors.
-    fn reject(&self, rejection: Rejection) -> Result<Self::Response, Self::Error>;
+    fn reject(&self, rejection: Rejection, now: &Now) -> Result<Self::Response, Self::Error>;
 
     /// Passes a response on.
     fn response(response: Res) -> Self::Response;
@@ -74,7 +75,7 @@ impl<Res, E> OnReject<Res, E> for AsError {
     type Error = Error<E>;
 
     #[inline]
-    fn reject(&self, rejection: Rejection) -> Result<Res, Error<E>> {
+    fn reject(&self, rejection: Rejection, _: &Now) -> Result<Res, Error<E>> {
         Err(Error::Rejected(rejection))
     }
 
@@ -101,7 +102,7 @@ impl<Res, E: Into<BoxError>> OnReject<Res, E> for AsBoxError {
     type Response = Res;
     type Error = BoxError;
 
-    fn reject(&self, rejection: Rejection) -> Result<Res, BoxError> {
+    fn reject(&self, rejection: Rejection, _: &Now) -> Result<Res, BoxError> {
         Err(rejection.into())
     }
 
@@ -125,7 +126,7 @@ impl<Res, E, F: Fn(Rejection) -> Result<Res, E>> OnReject<Res, E> for With<F> {
     type Response = Res;
     type Error = E;
 
-    fn reject(&self, rejection: Rejection) -> Result<Res, E> {
+    fn reject(&self, rejection: Rejection, _: &Now) -> Result<Res, E> {
         (self.0)(rejection)
     }
 

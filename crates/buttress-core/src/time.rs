@@ -53,6 +53,18 @@ impl Now {
         Self(Cell::new(Some(instant)))
     }
 
+    /// The time of this step, if anybody has asked for it; [`maybe_at`](Self::maybe_at) takes it up again.
+    #[must_use]
+    pub fn known(&self) -> Option<Instant> {
+        self.0.get()
+    }
+
+    /// A time that may be known.
+    #[must_use]
+    pub const fn maybe_at(instant: Option<Instant>) -> Self {
+        Self(Cell::new(instant))
+    }
+
     /// The time of this step.
     #[inline]
     pub fn get(&self) -> Instant {

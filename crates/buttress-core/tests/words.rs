@@ -243,9 +243,10 @@ fn an_error_reads_as_what_caused_it_and_has_it_as_its_source() {
 #[test]
 fn a_rejection_becomes_an_error_a_boxed_error_or_what_a_closure_makes_of_it() {
     let rejection = Rejection::new(Reason::Overloaded, When::Unknown);
-    let error: Result<u8, Error<String>> = AsError.reject(rejection);
+    let error: Result<u8, Error<String>> = AsError.reject(rejection, &Now::new());
     assert_eq!(error, Err(Error::Rejected(rejection)));
-    let boxed: Result<u8, BoxError> = OnReject::<u8, Wrapped>::reject(&AsBoxError, rejection);
+    let boxed: Result<u8, BoxError> =
+        OnReject::<u8, Wrapped>::reject(&AsBoxError, rejection, &Now::new());
     assert_eq!(Rejection::find(&*boxed.unwrap_err()), Some(&rejection));
     let kept = <AsBoxError as OnReject<u8, Wrapped>>::error(Wrapped("x".into()));
     assert!(kept.is::<Wrapped>(), "the inner error is not boxed twice");
@@ -253,9 +254,12 @@ fn a_rejection_becomes_an_error_a_boxed_error_or_what_a_closure_makes_of_it() {
         Reason::Overloaded => Ok::<u8, String>(0),
         reason => Err(reason.as_str().to_owned()),
     });
-    assert_eq!(with.reject(rejection), Ok(0));
+    assert_eq!(with.reject(rejection, &Now::new()), Ok(0));
     let other = Rejection::new(Reason::QueueFull, When::Unknown);
-    assert_eq!(with.reject(other), Err("queue_full".to_owned()));
+    assert_eq!(
+        with.reject(other, &Now::new()),
+        Err("queue_full".to_owned())
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use buttress_core::{Describe, OnReject, Rejection};
+use buttress_core::{Describe, Now, OnReject, Rejection};
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
@@ -48,8 +48,13 @@ impl<D: Describe> HttpAnswer<D> {
         self
     }
 
-    fn answer<B>(&self, rejection: Rejection, body: impl FnOnce(Bytes) -> B) -> Response<B> {
-        let (headers, problem) = self.renderer.refuse(&rejection, self.fields);
+    fn answer<B>(
+        &self,
+        rejection: Rejection,
+        now: &Now,
+        body: impl FnOnce(Bytes) -> B,
+    ) -> Response<B> {
+        let (headers, problem) = self.renderer.refuse(&rejection, self.fields, now);
         let mut response = Response::new(body(problem));
         *response.status_mut() = problem::status(rejection.reason());
         *response.headers_mut() = headers;
@@ -62,8 +67,8 @@ impl<B: From<Bytes>, E, D: Describe> OnReject<Response<B>, E> for HttpAnswer<D> 
     type Response = Response<B>;
     type Error = E;
 
-    fn reject(&self, rejection: Rejection) -> Result<Response<B>, E> {
-        Ok(self.answer(rejection, B::from))
+    fn reject(&self, rejection: Rejection, now: &Now) -> Result<Response<B>, E> {
+        Ok(self.answer(rejection, now, B::from))
     }
 
     #[inline]
@@ -103,8 +108,8 @@ where
     type Response = Response<AnswerBody<B>>;
     type Error = E;
 
-    fn reject(&self, rejection: Rejection) -> Result<Self::Response, E> {
-        Ok(self.0.answer(rejection, AnswerBody::refusal))
+    fn reject(&self, rejection: Rejection, now: &Now) -> Result<Self::Response, E> {
+        Ok(self.0.answer(rejection, now, AnswerBody::refusal))
     }
 
     #[inline]
@@ -155,9 +160,9 @@ where
     type Response = Response<B>;
     type Error = E;
 
-    fn reject(&self, rejection: Rejection) -> Result<Response<B>, E> {
+    fn reject(&self, rejection: Rejection, now: &Now) -> Result<Response<B>, E> {
         let (renderer, function) = &*self.shared;
-        let (prepared, numbers) = renderer.refused(&rejection, |prepared, numbers| {
+        let (prepared, numbers) = renderer.refused(&rejection, now, |prepared, numbers| {
             (Arc::clone(prepared), numbers.clone())
         });
         let mut response = function(&Refusal {

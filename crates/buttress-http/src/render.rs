@@ -44,11 +44,16 @@ impl<D> Renderer<D> {
 
 impl<D: Describe> Renderer<D> {
     /// The headers and the problem document of a refusal.
-    pub(crate) fn refuse(&self, rejection: &Rejection, fields: Fields) -> (HeaderMap, Bytes) {
+    pub(crate) fn refuse(
+        &self,
+        rejection: &Rejection,
+        fields: Fields,
+        now: &Now,
+    ) -> (HeaderMap, Bytes) {
         let lines = 4 + if fields.x_ratelimit { 3 } else { 0 };
         let mut headers = HeaderMap::with_capacity(lines);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::MEDIA_TYPE));
-        let problem = self.refused(rejection, |prepared, numbers| {
+        let problem = self.refused(rejection, now, |prepared, numbers| {
             if let Some(wait) = rejection.retry_after() {
                 headers.insert(RETRY_AFTER, retry_after(wait));
             }
@@ -62,10 +67,11 @@ impl<D: Describe> Renderer<D> {
     pub(crate) fn refused<R>(
         &self,
         rejection: &Rejection,
+        now: &Now,
         read: impl FnOnce(&Arc<Prepared>, &Numbers) -> R,
     ) -> R {
         let key = rejection.limit().map(|limit| limit.key);
-        self.read(key, Some(rejection), &Now::new(), read)
+        self.read(key, Some(rejection), now, read)
     }
 
     /// Adds the fields of an admitted request.

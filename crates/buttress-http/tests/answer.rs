@@ -5,7 +5,7 @@ mod support;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use buttress_core::{OnReject, Reason, Rejection, When};
+use buttress_core::{Now, OnReject, Reason, Rejection, When};
 use buttress_http::{
     AnswerBody, Fields, HttpAnswer, HttpAnswerAnyBody, HttpAnswerWith, PermitBody, Refusal,
     received_limits, received_policies,
@@ -27,7 +27,7 @@ fn per_minute() -> Limits {
 }
 
 fn ask<D: buttress_core::Describe>(answer: &HttpAnswer<D>, rejection: Rejection) -> Answered {
-    let result: Result<Answered, Infallible> = answer.reject(rejection);
+    let result: Result<Answered, Infallible> = answer.reject(rejection, &Now::new());
     result.unwrap()
 }
 
@@ -287,7 +287,7 @@ fn a_users_own_answer_is_completed() {
         response
     });
     let rejection = refused(Reason::RateLimit, after(9_500), &[0]);
-    let result: Result<Response<String>, Infallible> = answer.reject(rejection);
+    let result: Result<Response<String>, Infallible> = answer.reject(rejection, &Now::new());
     let response = result.unwrap();
     assert_eq!(response.status(), StatusCode::IM_A_TEAPOT);
     assert_eq!(response.body(), "not now: The rate limit \"a\" is used up.");
@@ -309,7 +309,8 @@ async fn any_body_can_be_answered_for() {
     {
         let answer = HttpAnswerAnyBody::new(per_minute());
         let rejection = refused(Reason::RateLimit, after(1), &[0]);
-        let result: Result<Response<AnswerBody<B>>, Infallible> = answer.reject(rejection);
+        let result: Result<Response<AnswerBody<B>>, Infallible> =
+            answer.reject(rejection, &Now::new());
         let body = Box::pin(result.unwrap().into_body());
         let length = http_body::Body::size_hint(&body).exact();
         assert!(!http_body::Body::is_end_stream(&body));

@@ -4,10 +4,11 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use buttress_core::wall::WallClock;
 use buttress_core::{KeyHash, Seed};
 
 use crate::limiter::RateLimiter;
-use crate::limits::{Limits, LimitsError, Settings};
+use crate::limits::{Limits, LimitsError};
 use crate::quota::Quota;
 use crate::shared::Shared;
 
@@ -23,6 +24,7 @@ pub struct RateLimiterBuilder {
     keys: usize,
     seed: Seed,
     shadow: bool,
+    wall_clock: Option<WallClock>,
 }
 
 /// Other quotas for a key that is hashed when the seed is known.
@@ -47,6 +49,7 @@ impl Default for RateLimiterBuilder {
             keys: DEFAULT_KEYS,
             seed: Seed::random(),
             shadow: false,
+            wall_clock: None,
         }
     }
 }
@@ -114,6 +117,14 @@ impl RateLimiterBuilder {
         self
     }
 
+    /// What civil time it is, which decides when the periods of calendar quotas begin; that of the system if
+    /// not said.
+    #[must_use]
+    pub fn wall_clock(mut self, clock: WallClock) -> Self {
+        self.wall_clock = Some(clock);
+        self
+    }
+
     /// Makes the limiter.
     ///
     /// # Errors
@@ -127,9 +138,10 @@ impl RateLimiterBuilder {
             overrides: self.overrides.into_iter().map(hashed).collect(),
         };
         limits.check()?;
-        let settings = Settings::new(limits);
+        let clock = self.wall_clock.unwrap_or_default();
+        let shared = Shared::new(limits, &clock, self.seed, self.keys, self.shadow);
         Ok(RateLimiter {
-            shared: Arc::new(Shared::new(settings, self.seed, self.keys, self.shadow)),
+            shared: Arc::new(shared),
         })
     }
 }

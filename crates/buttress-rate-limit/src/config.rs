@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::builder::DEFAULT_KEYS;
+use crate::builder::{DEFAULT_KEYS, RateLimiterBuilder};
 use crate::duration::parse_duration;
 use crate::limiter::RateLimiter;
 use crate::limits::LimitsError;
@@ -60,6 +60,12 @@ impl RateLimitConfig {
     ///
     /// None for a configuration that was read; one that was changed since may not be enforceable.
     pub fn limiter(&self) -> Result<RateLimiter, LimitsError> {
+        self.builder().build()
+    }
+
+    /// A builder of such a limiter, for what no file says: its wall clock.
+    #[must_use]
+    pub fn builder(&self) -> RateLimiterBuilder {
         let mut builder = RateLimiter::builder()
             .quotas(self.quotas.iter().cloned())
             .global(self.global.iter().cloned())
@@ -71,7 +77,7 @@ impl RateLimitConfig {
         for (key, quotas) in &self.overrides {
             builder = builder.override_for(key.clone(), quotas.iter().cloned());
         }
-        builder.build()
+        builder
     }
 }
 

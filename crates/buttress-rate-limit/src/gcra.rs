@@ -67,7 +67,7 @@ impl Pace {
     pub fn from_quota(quota: &Quota) -> Option<Self> {
         match *quota.window() {
             Window::Paced { burst } => Some(Self::new(quota.units(), quota.period_nanos(), burst)),
-            Window::Rolling => None,
+            _ => None,
         }
     }
 

@@ -33,6 +33,12 @@
 mod account;
 mod ask;
 mod builder;
+#[cfg(feature = "calendar")]
+mod by_calendar;
+#[cfg(feature = "calendar")]
+mod calendar;
+#[cfg(feature = "calendar")]
+mod civil;
 #[cfg(feature = "serde")]
 mod config;
 mod decision;
@@ -51,6 +57,7 @@ pub mod model;
 mod outlook;
 mod place;
 mod quota;
+mod quota_error;
 mod quota_text;
 #[cfg(feature = "http")]
 mod respond;
@@ -63,10 +70,16 @@ mod ticket;
 mod wait;
 mod waiter;
 mod window;
+#[cfg(feature = "calendar")]
+mod zone;
 
 /// The decisions without lock, clock or key: pure values, for a limiter of your own.
 pub mod algorithm {
     pub use crate::account::{Account, Refusal};
+    #[cfg(feature = "calendar")]
+    pub use crate::calendar::{Calendar, Moment, Periods, Used};
+    #[cfg(feature = "calendar")]
+    pub use crate::civil::Period;
     pub use crate::gcra::{Pace, Tat, Verdict};
     pub use crate::rules::{Rules, Standing, When};
     pub use crate::window::{EXACT_ENTRIES, Log, MAX_ENTRIES, Rolling};
@@ -74,6 +87,8 @@ pub mod algorithm {
 
 pub use ask::{Cost, Deadline, RateAsk, RateDemand};
 pub use builder::{DEFAULT_KEYS, RateLimiterBuilder};
+#[cfg(feature = "calendar")]
+pub use civil::Unit;
 #[cfg(feature = "serde")]
 pub use config::RateLimitConfig;
 pub use duration::{DurationError, format_duration, parse_duration};
@@ -81,8 +96,11 @@ pub use layer::{RateLimit, RateLimitLayer};
 pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsError};
 pub use live::{QuotaStanding, Snapshot};
-pub use quota::{Quota, QuotaError, Window};
+pub use quota::{Quota, Window};
+pub use quota_error::QuotaError;
 #[cfg(feature = "http")]
 pub use respond::{Described, HttpRateLimitLayer, WithFields};
 pub use ticket::Spent;
 pub use wait::{RateWait, Waiting};
+#[cfg(feature = "calendar")]
+pub use zone::{Zone, ZoneError};

@@ -184,11 +184,11 @@ impl Describe for RateLimiter {
 /// In how long all units come back.
 fn window_of(quota: &Quota) -> Duration {
     match *quota.window() {
-        Window::Rolling => quota.period(),
         Window::Paced { burst } => {
             let nanos = quota.period().as_nanos().saturating_mul(u128::from(burst));
             crate::duration::from_nanos(nanos.div_ceil(u128::from(quota.units())))
         }
+        _ => quota.period(),
     }
 }
 

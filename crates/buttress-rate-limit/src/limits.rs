@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use buttress_core::KeyHash;
+use buttress_core::wall::CivilTime;
 
 use crate::quota::Quota;
 use crate::rules::Rules;
@@ -103,10 +104,10 @@ pub(crate) struct Named {
 }
 
 impl Settings {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, civil: &CivilTime) -> Self {
         let globals = limits.global.len();
         let keyed = |quotas: &[Quota]| {
-            Named::new(quotas, |quota| match quotas.len() + globals {
+            Named::new(quotas, civil, |quota| match quotas.len() + globals {
                 1 => "default".into(),
                 _ => quota.to_string(),
             })
@@ -117,7 +118,7 @@ impl Settings {
             overrides: overrides
                 .map(|(key, quotas)| (*key, keyed(quotas)))
                 .collect(),
-            global: Named::new(&limits.global, |quota| {
+            global: Named::new(&limits.global, civil, |quota| {
                 match limits.quotas.is_empty() && globals == 1 {
                     true => "default".into(),
                     false => format!("{quota} for all"),
@@ -155,13 +156,13 @@ impl Settings {
 }
 
 impl Named {
-    fn new(quotas: &[Quota], default: impl Fn(&Quota) -> String) -> Self {
+    fn new(quotas: &[Quota], civil: &CivilTime, default: impl Fn(&Quota) -> String) -> Self {
         let name = |quota: &Quota| match quota.name() {
             Some(name) => name.into(),
             None => default(quota).into(),
         };
         Self {
-            rules: Rules::new(quotas),
+            rules: Rules::with_civil_time(quotas, civil),
             names: quotas.iter().map(name).collect(),
         }
     }

@@ -140,7 +140,7 @@ impl RateLimiter {
             let mut limits = self.limits();
             change(&mut limits);
             limits.check()?;
-            shared.put_in_force(&Arc::new(Settings::new(limits)), now);
+            shared.put_in_force(&Arc::new(Settings::new(limits, &shared.civil)), now);
             room.limits_changed(&&**shared, now);
             Ok(())
         })?;

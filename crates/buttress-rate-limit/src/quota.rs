@@ -3,13 +3,14 @@
 //! A [`Quota`] that exists can be enforced: at least one unit, a period that is not zero, numbers that no
 //! arithmetic further in can overflow. Its text form is in `quota_text.rs`.
 
-use std::borrow::Cow;
-use std::error::Error;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::duration::Quoted;
+#[cfg(feature = "calendar")]
+use crate::civil::Unit;
+use crate::quota_error::QuotaError;
+#[cfg(feature = "calendar")]
+use crate::zone::Zone;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -25,6 +26,14 @@ pub enum Window {
     /// No more than the units of the quota in any stretch of time as long as the period: a unit comes back
     /// exactly one period after it was spent.
     Rolling,
+    /// No more than the units of the quota in any period of a calendar: all are back when the next begins.
+    #[cfg(feature = "calendar")]
+    Calendar {
+        /// The period: a civil hour, day, week or month.
+        unit: Unit,
+        /// Whose clocks say when it begins.
+        zone: Zone,
+    },
 }
 
 /// So many units per period.
@@ -124,6 +133,26 @@ impl Quota {
         Self::in_source(units, nanos_in_source(period), Window::Rolling)
     }
 
+    /// So many `units` in each hour, day, week or month of a time zone.
+    ///
+    /// ```
+    /// use buttress_rate_limit::{Quota, Unit, Zone};
+    ///
+    /// let daily = Quota::calendar(1_200, Unit::Day, Zone::new("Europe/Berlin")?);
+    /// assert_eq!(daily, "1200/day calendar Europe/Berlin".parse()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `units` is 0 or above [`MAX_UNITS`](Quota::MAX_UNITS).
+    #[cfg(feature = "calendar")]
+    #[must_use]
+    pub const fn calendar(units: u64, unit: Unit, zone: Zone) -> Self {
+        let period = nanos_in_source(unit.nominal());
+        Self::in_source(units, period, Window::Calendar { unit, zone })
+    }
+
     /// The same quota with a bucket of `burst` units.
     ///
     /// # Panics
@@ -138,9 +167,7 @@ impl Quota {
         );
         match self.window {
             Window::Paced { .. } => self.window = Window::Paced { burst },
-            Window::Rolling => {
-                panic!("only a paced quota has a burst; a rolling one has its units alone")
-            }
+            _ => panic!("only a paced quota has a burst; any other has its units alone"),
         }
         self
     }
@@ -198,6 +225,24 @@ impl Quota {
         })
     }
 
+    /// So many `units` in each hour, day, week or month of the time zone of this name.
+    ///
+    /// # Errors
+    ///
+    /// If `units` is 0 or above [`MAX_UNITS`](Quota::MAX_UNITS), or the zone is unknown.
+    #[cfg(feature = "calendar")]
+    pub fn try_calendar(units: u64, unit: Unit, zone: &str) -> Result<Self, QuotaError> {
+        let text = || format!("{units}/{unit} calendar {zone}");
+        if !is_amount(units) {
+            let part = units.to_string();
+            return Err(QuotaError::new(&text(), "number", &part, AMOUNT));
+        }
+        match Zone::new(zone) {
+            Ok(zone) => Ok(Self::calendar(units, unit, zone)),
+            Err(error) => Err(QuotaError::new(&text(), "zone", zone, error.reason())),
+        }
+    }
+
     /// The same quota with a bucket of `burst` units.
     ///
     /// # Errors
@@ -205,7 +250,13 @@ impl Quota {
     /// If the quota is not paced, or `burst` is 0 or above [`MAX_UNITS`](Quota::MAX_UNITS).
     pub fn try_burst(self, burst: u64) -> Result<Self, QuotaError> {
         if !matches!(self.window, Window::Paced { .. }) {
-            let reason = "does not go with rolling, which has no capacity but its number; leave one of them out";
+            let window = match self.window {
+                Window::Rolling => "rolling",
+                _ => "calendar",
+            };
+            let reason = format!(
+                "does not go with {window}, which has no capacity but its number; leave one of them out"
+            );
             return Err(QuotaError::new(
                 &self.to_string(),
                 "burst",
@@ -253,7 +304,7 @@ impl Quota {
         self.units
     }
 
-    /// The period.
+    /// The period; of a calendar its length where no clocks change, and of a month 31 days.
     #[must_use]
     pub const fn period(&self) -> Duration {
         Duration::from_nanos(self.period)
@@ -264,7 +315,7 @@ impl Quota {
     pub const fn capacity(&self) -> u64 {
         match self.window {
             Window::Paced { burst } => burst,
-            Window::Rolling => self.units,
+            _ => self.units,
         }
     }
 
@@ -330,68 +381,3 @@ const fn nanos_in_source(period: Duration) -> u64 {
         ),
     }
 }
-
-/// Why something is not a quota: its text, the part that is wrong, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuotaError {
-    text: Box<str>,
-    field: &'static str,
-    part: Box<str>,
-    reason: Cow<'static, str>,
-}
-
-impl QuotaError {
-    pub(crate) fn new(
-        text: &str,
-        field: &'static str,
-        part: &str,
-        reason: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self {
-            text: text.into(),
-            field,
-            part: part.into(),
-            reason: reason.into(),
-        }
-    }
-
-    /// The quota as it was written.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// What the wrong part should have been: `number`, `period`, `burst`, `window`, `name`, or `quota` when
-    /// the whole has the wrong form.
-    #[must_use]
-    pub fn field(&self) -> &'static str {
-        self.field
-    }
-
-    /// The part that is wrong; empty when something is missing.
-    #[must_use]
-    pub fn part(&self) -> &str {
-        &self.part
-    }
-
-    /// What is wrong with the part, and the fix.
-    #[must_use]
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-}
-
-impl fmt::Display for QuotaError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "quota {}: ", Quoted(&self.text))?;
-        if self.field != "quota" {
-            write!(f, "{} ", self.field)?;
-            if !self.part.is_empty() {
-                write!(f, "{} ", Quoted(&self.part))?;
-            }
-        }
-        f.write_str(&self.reason)
-    }
-}
-
-impl Error for QuotaError {}

@@ -1,8 +1,10 @@
-//! The text form of a quota: `5/minute`, `1/second burst 5`, `1200/day rolling`, `10/90s`.
+//! The text form of a quota: `5/minute`, `1/second burst 5`, `1200/day rolling`, `10/90s`,
+//! `1200/day calendar Europe/Berlin`.
 //!
-//! `<n>/<period>`, then at most one of ` burst <b>` and ` rolling`. `n` and `b` are integers from 1, with `k`
-//! for thousands and `M` for millions. A period is `second minute hour day week`, `s min h d`, or a duration
-//! ([`parse_duration`]). Spaces around the whole are ignored; inside there is one between words and none
+//! `<n>/<period>`, then at most one of ` burst <b>`, ` rolling` and ` calendar <zone>`. `n` and `b` are
+//! integers from 1, with `k` for thousands and `M` for millions. A period is `second minute hour day week`,
+//! `s min h d`, or a duration ([`parse_duration`]); with `calendar` a named one, `month` too, and zones are
+//! the names of the IANA database. Spaces around the whole are ignored; inside there is one between words and none
 //! elsewhere. Letters are as shown here.
 
 use std::fmt;
@@ -10,10 +12,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::duration::{DurationText, parse_duration};
-use crate::quota::{PERIOD_RANGE, Quota, QuotaError, Window};
+use crate::quota::{PERIOD_RANGE, Quota, Window};
+use crate::quota_error::QuotaError;
 
-const FORM: &str = "write <n>/<period>, then at most one of \" burst <b>\" and \" rolling\", \
-                    such as 5/minute, 1/second burst 5 or 1200/day rolling";
+const FORM: &str = "write <n>/<period>, then at most one of \" burst <b>\", \" rolling\" and \" calendar <zone>\", \
+                    such as 5/minute, 1/second burst 5, 1200/day rolling or 1200/day calendar UTC";
 
 const PERIODS: &str = "write one of second, minute, hour, day, week, s, min, h, d, \
                        or a duration such as 90s or 1h30m, directly after the \"/\"";
@@ -39,6 +42,10 @@ const WORDS: [(&str, u64); 9] = [
 impl fmt::Display for Quota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/", self.units())?;
+        #[cfg(feature = "calendar")]
+        if let Window::Calendar { unit, zone } = self.window() {
+            return write!(f, "{unit} calendar {zone}");
+        }
         let period = self.period();
         match WORDS
             .iter()
@@ -51,6 +58,8 @@ impl fmt::Display for Quota {
             Window::Paced { burst } if burst == self.units() => Ok(()),
             Window::Paced { burst } => write!(f, " burst {burst}"),
             Window::Rolling => f.write_str(" rolling"),
+            #[cfg(feature = "calendar")]
+            Window::Calendar { .. } => Ok(()),
         }
     }
 }
@@ -86,7 +95,7 @@ impl FromStr for Quota {
         if let [option, ..] = options.as_slice()
             && *option == "calendar"
         {
-            return Err(refuse_calendar(text, period, &options));
+            return parse_calendar(text, units, period, &options);
         }
         let period = parse_period(text, period)?;
         let quota = Quota::new(units, period).map_err(|error| {
@@ -184,31 +193,67 @@ fn refuse_options(text: &str, options: &[&str]) -> QuotaError {
     )
 }
 
-/// A calendar quota is recognised so that its author hears what is missing, and not that the word is unknown.
-fn refuse_calendar(text: &str, period: &str, options: &[&str]) -> QuotaError {
-    let named = matches!(
-        period,
-        "second" | "minute" | "hour" | "day" | "week" | "month"
-    );
+fn parse_calendar(
+    text: &str,
+    units: u64,
+    period: &str,
+    options: &[&str],
+) -> Result<Quota, QuotaError> {
+    let error = |field, part: &str, reason: &str| {
+        Err(QuotaError::new(text, field, part, reason.to_owned()))
+    };
     match options {
-        ["calendar"] | ["calendar", ""] => QuotaError::new(
-            text,
+        ["calendar"] | ["calendar", ""] => error(
             "window",
             "calendar",
             "has no zone; write one such as calendar UTC",
         ),
-        ["calendar", _] if named => {
-            let reason = "cannot be used: calendar quotas are not supported yet; \
-                          write a paced or rolling quota such as 1200/day rolling";
-            QuotaError::new(text, "window", &options.join(" "), reason)
-        }
-        ["calendar", _] => {
-            let reason =
-                "does not go with calendar; write one of second, minute, hour, day, week, month";
-            QuotaError::new(text, "period", period, reason)
-        }
-        options => refuse_options(text, options),
+        ["calendar", zone] => match CALENDAR_UNITS.iter().find(|(word, _)| *word == period) {
+            Some((_, unit)) => calendar(units, unit, zone).map_err(|error| {
+                QuotaError::new(text, error.field(), error.part(), error.reason().to_owned())
+            }),
+            None => error(
+                "period",
+                period,
+                "does not go with calendar; write one of second, minute, hour, day, week, month",
+            ),
+        },
+        options => Err(refuse_options(text, options)),
     }
+}
+
+/// The words for the units of a calendar, with the long form of each.
+const CALENDAR_UNITS: [(&str, &str); 10] = [
+    ("second", "second"),
+    ("minute", "minute"),
+    ("hour", "hour"),
+    ("day", "day"),
+    ("week", "week"),
+    ("month", "month"),
+    ("s", "second"),
+    ("min", "minute"),
+    ("h", "hour"),
+    ("d", "day"),
+];
+
+#[cfg(feature = "calendar")]
+fn calendar(units: u64, unit: &str, zone: &str) -> Result<Quota, QuotaError> {
+    let unit = crate::civil::Unit::from_name(unit).expect("the unit was looked for before");
+    Quota::try_calendar(units, unit, zone)
+}
+
+/// A calendar quota is recognised without the feature too, so that its author hears what is missing, and not
+/// that the word is unknown.
+#[cfg(not(feature = "calendar"))]
+fn calendar(_: u64, _: &str, zone: &str) -> Result<Quota, QuotaError> {
+    let reason = "needs the time zones, which are not compiled in; put the feature \"calendar\" of \
+                  buttress-rate-limit on, or write a rolling quota such as 1200/day rolling";
+    Err(QuotaError::new(
+        "",
+        "window",
+        &format!("calendar {zone}"),
+        reason,
+    ))
 }
 
 // === impl serde ===

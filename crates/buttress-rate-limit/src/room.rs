@@ -289,8 +289,8 @@ impl Room {
             && let Some(waiter) = self.waiters.get_mut(&head)
         {
             let itself = asks == Some(head);
-            if served {
-                self.wakers.extend(waiter.next_behind(ledger, now));
+            if served && waiter.would_be_granted(ledger, now).is_ok() {
+                self.wakers.extend(waiter.is_due(now));
                 break;
             }
             if let Err(refused) = waiter.try_grant(ledger, now) {
@@ -336,8 +336,8 @@ impl Room {
                 }
                 continue;
             }
-            if served {
-                self.wakers.extend(waiter.next_behind(ledger, now));
+            if served && waiter.would_be_granted(ledger, now).is_ok() {
+                self.wakers.extend(waiter.is_due(now));
                 break;
             }
             let Err(refused) = waiter.try_grant(ledger, now) else {

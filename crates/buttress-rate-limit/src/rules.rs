@@ -5,6 +5,12 @@
 
 use std::time::Duration;
 
+use buttress_core::wall::CivilTime;
+
+#[cfg(feature = "calendar")]
+use crate::by_calendar::ByCalendar;
+#[cfg(feature = "calendar")]
+use crate::calendar::Used;
 use crate::gcra::{Pace, Tat, Verdict};
 use crate::quota::{Quota, Window};
 use crate::window::{Log, Rolling};
@@ -41,10 +47,12 @@ pub struct Rules {
 }
 
 /// One quota made ready for arithmetic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Rule {
     Paced(Pace),
     Rolling(Rolling),
+    #[cfg(feature = "calendar")]
+    Calendar(ByCalendar),
 }
 
 /// What is spent under one quota.
@@ -52,6 +60,8 @@ pub(crate) enum Rule {
 pub(crate) enum State {
     Paced(Tat),
     Rolling(Log),
+    #[cfg(feature = "calendar")]
+    Calendar(Used),
 }
 
 /// A look at what is spent under one quota.
@@ -60,6 +70,8 @@ pub(crate) enum View<'a> {
     Nothing,
     Paced(Tat),
     Rolling(&'a Log),
+    #[cfg(feature = "calendar")]
+    Calendar(Used),
 }
 
 static NOTHING_SPENT: Log = Log::new();
@@ -81,9 +93,18 @@ impl When {
 
 impl Rules {
     /// The rules of quotas that are kept together. None at all admit everything.
+    ///
+    /// Instants are nanoseconds since an epoch of the caller's; for calendars that is the Unix epoch. With
+    /// another one use [`with_civil_time`](Rules::with_civil_time).
     #[must_use]
     pub fn new(quotas: &[Quota]) -> Self {
-        let rules: Box<[Rule]> = quotas.iter().map(Rule::new).collect();
+        Self::with_civil_time(quotas, &CivilTime::UNIX)
+    }
+
+    /// As [`new`](Rules::new), with what civil time it is at an instant.
+    #[must_use]
+    pub fn with_civil_time(quotas: &[Quota], civil: &CivilTime) -> Self {
+        let rules: Box<[Rule]> = quotas.iter().map(|quota| Rule::new(quota, civil)).collect();
         let only = match *rules {
             [Rule::Paced(pace)] => Some(pace),
             _ => None,
@@ -123,7 +144,7 @@ impl Rules {
                 (new.units(), new.period(), new.window())
                     == (old.units(), old.period(), old.window())
             },
-            |new, old| new.period() == old.period() && is_paced(new) == is_paced(old),
+            |new, old| new.period() == old.period() && is_alike(new.window(), old.window()),
             |_, _| true,
         ];
         let mut taken = vec![false; old.len()];
@@ -150,19 +171,27 @@ impl From<&[Quota]> for Rules {
     }
 }
 
-fn is_paced(quota: &Quota) -> bool {
-    matches!(quota.window(), Window::Paced { .. })
+fn is_alike(new: &Window, old: &Window) -> bool {
+    std::mem::discriminant(new) == std::mem::discriminant(old)
 }
 
 // === impl Rule ===
 
 impl Rule {
-    fn new(quota: &Quota) -> Self {
+    #[cfg_attr(
+        not(feature = "calendar"),
+        expect(unused_variables, reason = "only calendars need civil time")
+    )]
+    fn new(quota: &Quota, civil: &CivilTime) -> Self {
         match *quota.window() {
             Window::Paced { burst } => {
                 Self::Paced(Pace::new(quota.units(), quota.period_nanos(), burst))
             }
             Window::Rolling => Self::Rolling(Rolling::new(quota.units(), quota.period_nanos())),
+            #[cfg(feature = "calendar")]
+            Window::Calendar { unit, zone } => {
+                Self::Calendar(ByCalendar::new(quota.units(), unit, zone, civil))
+            }
         }
     }
 
@@ -170,6 +199,8 @@ impl Rule {
         match self {
             Self::Paced(_) => State::Paced(Tat::FRESH),
             Self::Rolling(_) => State::Rolling(Log::new()),
+            #[cfg(feature = "calendar")]
+            Self::Calendar(_) => State::Calendar(Used::FRESH),
         }
     }
 
@@ -177,6 +208,8 @@ impl Rule {
         match self {
             Self::Paced(pace) => When::of(pace.check(view.tat(), cost, now)).err(),
             Self::Rolling(rolling) => When::of(rolling.check(view.log(), cost, now)).err(),
+            #[cfg(feature = "calendar")]
+            Self::Calendar(rule) => When::of(rule.check(view.used(), cost, now)).err(),
         }
     }
 
@@ -185,8 +218,12 @@ impl Rule {
             Self::Paced(pace) => *state = State::Paced(pace.spend(state.view().tat(), cost, now)),
             Self::Rolling(rolling) => match state {
                 State::Rolling(log) => rolling.spend(log, cost, now),
-                State::Paced(_) => *state = State::Rolling(rolling.owing(cost, now)),
+                _ => *state = State::Rolling(rolling.owing(cost, now)),
             },
+            #[cfg(feature = "calendar")]
+            Self::Calendar(rule) => {
+                *state = State::Calendar(rule.spend(state.view().used(), cost, now));
+            }
         }
     }
 
@@ -197,6 +234,10 @@ impl Rule {
                 Some(spent_at) => rolling.refund_at(log, cost, spent_at, now),
                 None => rolling.refund(log, cost, now),
             },
+            #[cfg(feature = "calendar")]
+            (Self::Calendar(rule), State::Calendar(used)) => {
+                *used = rule.refund(*used, cost, spent_at, now);
+            }
             // A state of another kind than its rule says nothing, so there is nothing to give back.
             _ => {}
         }
@@ -220,6 +261,15 @@ impl Rule {
                     rolling.until_more(log, now),
                 )
             }
+            #[cfg(feature = "calendar")]
+            Self::Calendar(rule) => {
+                let used = view.used();
+                (
+                    rule.capacity(),
+                    rule.remaining(used, now),
+                    rule.until_more(used, now),
+                )
+            }
         };
         Standing {
             quota,
@@ -233,6 +283,8 @@ impl Rule {
         match self {
             Self::Paced(pace) => pace.remaining(view.tat(), now),
             Self::Rolling(rolling) => rolling.remaining(view.log(), now),
+            #[cfg(feature = "calendar")]
+            Self::Calendar(rule) => rule.remaining(view.used(), now),
         }
     }
 
@@ -240,6 +292,8 @@ impl Rule {
         match self {
             Self::Paced(pace) => pace.debt(view.tat(), now),
             Self::Rolling(rolling) => rolling.debt(view.log(), now),
+            #[cfg(feature = "calendar")]
+            Self::Calendar(rule) => rule.debt(view.used(), now),
         }
     }
 
@@ -247,6 +301,8 @@ impl Rule {
         match self {
             Self::Paced(pace) => pace.is_idle(view.tat(), now),
             Self::Rolling(rolling) => rolling.is_idle(view.log(), now),
+            #[cfg(feature = "calendar")]
+            Self::Calendar(rule) => rule.is_idle(view.used(), now),
         }
     }
 
@@ -260,8 +316,16 @@ impl Rule {
                 new.convert(old, &mut log, now);
                 State::Rolling(log)
             }
+            #[cfg(feature = "calendar")]
+            (Self::Calendar(new), Self::Calendar(old), State::Calendar(used)) => {
+                State::Calendar(new.convert(old, used, now))
+            }
             (_, Self::Paced(old), State::Paced(tat)) => self.owing(old.spent(tat, now), now),
             (_, Self::Rolling(old), State::Rolling(log)) => self.owing(old.spent(&log, now), now),
+            #[cfg(feature = "calendar")]
+            (_, Self::Calendar(old), State::Calendar(used)) => {
+                self.owing(old.spent(used, now), now)
+            }
             // The state was of another kind than its rule, so it says nothing.
             _ => self.fresh(),
         }
@@ -271,6 +335,8 @@ impl Rule {
         match self {
             Self::Paced(pace) => State::Paced(pace.owing(units, now)),
             Self::Rolling(rolling) => State::Rolling(rolling.owing(units, now)),
+            #[cfg(feature = "calendar")]
+            Self::Calendar(rule) => State::Calendar(rule.owing(units, now)),
         }
     }
 }
@@ -282,6 +348,8 @@ impl State {
         match self {
             Self::Paced(tat) => View::Paced(*tat),
             Self::Rolling(log) => View::Rolling(log),
+            #[cfg(feature = "calendar")]
+            Self::Calendar(used) => View::Calendar(*used),
         }
     }
 }
@@ -298,6 +366,14 @@ impl<'a> View<'a> {
         match self {
             Self::Rolling(log) => log,
             _ => &NOTHING_SPENT,
+        }
+    }
+
+    #[cfg(feature = "calendar")]
+    fn used(self) -> Used {
+        match self {
+            Self::Calendar(used) => used,
+            _ => Used::FRESH,
         }
     }
 }

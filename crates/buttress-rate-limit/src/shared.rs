@@ -5,12 +5,13 @@ use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use buttress_core::time::Instant;
+use buttress_core::wall::{CivilTime, WallClock};
 use buttress_core::{KeyHash, LimitId, Now, PolicyId, Reason, Rejection, Seed};
 
 use crate::account::Account;
 use crate::ask::RateDemand;
 use crate::decision::{Refused, Side, check, refused_by_key};
-use crate::limits::Settings;
+use crate::limits::{Limits, Settings};
 use crate::room::{Room, Turn};
 use crate::sync::{AtomicUsize, Mutex};
 use crate::table::{Counts, Entry, Latest, Table};
@@ -20,6 +21,8 @@ use crate::waiter::Arrival;
 pub(crate) struct Shared {
     pub(crate) id: PolicyId,
     pub(crate) epoch: Instant,
+    /// What civil time it is for instants that are counted from the epoch.
+    pub(crate) civil: CivilTime,
     pub(crate) seed: Seed,
     pub(crate) keys: usize,
     pub(crate) flags: AtomicU8,
@@ -57,8 +60,16 @@ pub(crate) const GLOBAL: u8 = 2;
 pub(crate) const SHADOW: u8 = 4;
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, seed: Seed, keys: usize, shadow: bool) -> Self {
-        let settings = Arc::new(settings);
+    pub(crate) fn new(
+        limits: Limits,
+        clock: &WallClock,
+        seed: Seed,
+        keys: usize,
+        shadow: bool,
+    ) -> Self {
+        let epoch = buttress_core::time::now();
+        let civil = clock.since(epoch);
+        let settings = Arc::new(Settings::new(limits, &civil));
         let one = || {
             Mutex::new(One {
                 settings: Arc::clone(&settings),
@@ -69,7 +80,8 @@ impl Shared {
         };
         Self {
             id: PolicyId::unique(),
-            epoch: buttress_core::time::now(),
+            epoch,
+            civil,
             seed,
             keys,
             flags: AtomicU8::new(settings.flags() | if shadow { SHADOW } else { 0 }),

@@ -33,7 +33,9 @@ pub(crate) struct Table {
     evicted: AtomicU64,
 }
 
+// What every hit reads comes first, from the start of a cache line.
 #[derive(Debug)]
+#[repr(C, align(64))]
 struct Bucket {
     settings: Arc<Settings>,
     keys: [KeyHash; SLOTS],

@@ -203,17 +203,18 @@ impl Waiter {
         now >= self.patience && now > self.arrived
     }
 
-    /// Somebody ahead was served; the waker if its own turn is now, and its timer does not end now.
-    pub(crate) fn next_behind(&mut self, ledger: &impl Ledger, now: u64) -> Option<Waker> {
-        let Arrival { key, cost, .. } = self.arrival;
-        match ledger.check(key, cost, now) {
-            Err(refused) => self.is_next(&refused, now),
-            Ok(()) if self.armed > now => {
-                self.armed = now;
-                self.waker.clone()
-            }
-            Ok(()) => None,
+    /// Whether it could be granted now; nothing is spent.
+    pub(crate) fn would_be_granted(&self, ledger: &impl Ledger, now: u64) -> Result<(), Refused> {
+        ledger.check(self.arrival.key, self.arrival.cost, now)
+    }
+
+    /// It is its turn; the waker if its timer does not end now.
+    pub(crate) fn is_due(&mut self, now: u64) -> Option<Waker> {
+        if self.armed <= now {
+            return None;
         }
+        self.armed = now;
+        self.waker.clone()
     }
 
     /// A newcomer that need not wait is served even if it comes at its deadline.

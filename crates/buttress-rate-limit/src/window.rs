@@ -114,7 +114,7 @@ impl Rolling {
     pub fn from_quota(quota: &Quota) -> Option<Self> {
         match *quota.window() {
             Window::Rolling => Some(Self::new(quota.units(), quota.period_nanos())),
-            Window::Paced { .. } => None,
+            _ => None,
         }
     }
 

@@ -163,16 +163,6 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("5/minute burst 5 6", "window", "is unknown"),
     ("5/minute, 100/day", "quota", "more than one quota"),
     ("5/minute calendar", "window", "has no zone"),
-    (
-        "5/minute calendar UTC",
-        "window",
-        "calendar quotas are not supported yet",
-    ),
-    (
-        "5/month calendar Europe/Berlin",
-        "window",
-        "calendar quotas are not supported yet",
-    ),
     ("5/90s calendar UTC", "period", "does not go with calendar"),
     (
         "5/day calendar UTC rolling",

@@ -52,6 +52,24 @@ fn two_a_second_rolling() {
 }
 
 #[test]
+fn a_calendar_day_of_23_hours() {
+    let policy = |wait| {
+        let start = "start = \"2026-03-08T05:00:00Z\"";
+        format!("{start}\n[rate_limit]\nquotas = [\"1/day calendar America/New_York\"]\n{wait}")
+    };
+    let decisions = decide(&policy(""), &arrivals(&["0", "82799", "82800"]));
+    assert_eq!(field(&decisions, "status"), [200, 429, 200]);
+    assert_eq!(decisions[1]["retry_after"], 1);
+    // `at` is counted from `start`, also when the first line comes later.
+    let decisions = decide(&policy(""), &arrivals(&["82799", "82799.999", "82800"]));
+    assert_eq!(field(&decisions, "status"), [200, 429, 200]);
+    assert_eq!(decisions[1]["retry_after"], 0.001);
+    let decisions = decide(&policy("wait = \"2d\""), &arrivals(&["0", "1", "1", "1"]));
+    assert_eq!(field(&decisions, "ended"), [0, 82_800, 169_200, 1]);
+    assert_eq!(decisions[3]["retry_after"], 255_599);
+}
+
+#[test]
 fn the_scarcest_of_several_quotas_is_told_and_a_refusal_spends_of_none() {
     let decisions = decide(
         "[rate_limit]\nquotas = [\"10/minute\", \"3/second rolling\"]",

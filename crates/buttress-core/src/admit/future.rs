@@ -12,7 +12,7 @@ use crate::on_reject::OnReject;
 use crate::permit::{Permit, Ticket};
 use crate::rejection::Rejection;
 use crate::settle::Settle;
-use crate::time::Now;
+use crate::time::{Instant, Now};
 
 pin_project! {
     /// The future of [`Admit`](crate::Admit).
@@ -44,6 +44,7 @@ pin_project! {
         },
         Refused {
             rejection: Rejection,
+            decided: Option<Instant>,
             on_reject: R,
         },
         Waiting {
@@ -69,10 +70,15 @@ where
     }
 
     #[inline]
-    pub(super) const fn refused(rejection: Rejection, on_reject: R) -> Self {
+    pub(super) const fn refused(
+        rejection: Rejection,
+        decided: Option<Instant>,
+        on_reject: R,
+    ) -> Self {
         Self {
             state: State::Refused {
                 rejection,
+                decided,
                 on_reject,
             },
         }
@@ -113,8 +119,12 @@ where
                 }
                 StateProjection::Refused {
                     rejection,
+                    decided,
                     on_reject,
-                } => return Poll::Ready(on_reject.reject(*rejection)),
+                } => {
+                    let now = Now::maybe_at(*decided);
+                    return Poll::Ready(on_reject.reject(*rejection, &now));
+                }
                 StateProjection::Waiting { parked } => match ready!(parked.as_mut().poll(cx)) {
                     Unparked::Running(inner, permit, settle) => State::Running {
                         inner,
@@ -123,6 +133,7 @@ where
                     },
                     Unparked::Refused(rejection, on_reject) => State::Refused {
                         rejection,
+                        decided: None,
                         on_reject,
                     },
                     Unparked::Failed(error) => return Poll::Ready(Err(R::error(error))),

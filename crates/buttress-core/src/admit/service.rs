@@ -89,7 +89,7 @@ where
             Verdict::Now(Err(rejection)) => {
                 let on_reject = path.on_reject.clone();
                 self.give_up_readiness();
-                ResponseFuture::refused(rejection, on_reject)
+                ResponseFuture::refused(rejection, now.known(), on_reject)
             }
             Verdict::Later(wait) => {
                 let unready = self.give_up_readiness().clone();

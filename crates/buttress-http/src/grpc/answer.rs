@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use buttress_core::{Describe, OnReject, Rejection};
+use buttress_core::{Describe, Now, OnReject, Rejection};
 use http::Response;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
@@ -56,12 +56,12 @@ impl<D: Describe> GrpcAnswer<D> {
         self
     }
 
-    fn head(&self, rejection: &Rejection) -> HeaderMap {
+    fn head(&self, rejection: &Rejection, now: &Now) -> HeaderMap {
         let lines = 5 + if self.fields.ratelimit { 2 } else { 0 };
         let lines = lines + if self.fields.x_ratelimit { 3 } else { 0 };
         let mut headers = HeaderMap::with_capacity(lines);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        let (prepared, numbers) = self.renderer.refused(rejection, |prepared, numbers| {
+        let (prepared, numbers) = self.renderer.refused(rejection, now, |prepared, numbers| {
             (Arc::clone(prepared), numbers.clone())
         });
         let status = prepared.grpc_status(rejection);
@@ -75,9 +75,9 @@ impl<B: Default, E, D: Describe> OnReject<Response<B>, E> for GrpcAnswer<D> {
     type Response = Response<B>;
     type Error = E;
 
-    fn reject(&self, rejection: Rejection) -> Result<Response<B>, E> {
+    fn reject(&self, rejection: Rejection, now: &Now) -> Result<Response<B>, E> {
         let mut response = Response::new(B::default());
-        *response.headers_mut() = self.head(&rejection);
+        *response.headers_mut() = self.head(&rejection, now);
         response.extensions_mut().insert(rejection);
         Ok(response)
     }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use buttress_core::{Describe, OnReject, Reason, Rejection, When};
+use buttress_core::{Describe, Now, OnReject, Reason, Rejection, When};
 use buttress_http::{EXPOSED, EXPOSED_GRPC, Fields, GrpcAnswer, exposed};
 use http::header::{ACCESS_CONTROL_EXPOSE_HEADERS, ORIGIN};
 use http::{Request, Response};
@@ -27,7 +27,7 @@ fn two_quotas() -> Limits {
 }
 
 fn ask<D: Describe>(answer: &GrpcAnswer<D>, rejection: Rejection) -> Answered {
-    let result: Result<Answered, Infallible> = answer.reject(rejection);
+    let result: Result<Answered, Infallible> = answer.reject(rejection, &Now::new());
     result.unwrap()
 }
 

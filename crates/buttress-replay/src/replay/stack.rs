@@ -26,7 +26,7 @@ impl Built {
         for layer in policy.stack.iter().rev() {
             match (layer, &policy.rate_limit) {
                 (policy::Layer::RateLimit, Some(config)) => {
-                    let (limited, handle) = rate_limited(stack, config, policy.seed, world);
+                    let (limited, handle) = rate_limited(stack, config, policy, world);
                     stack = limited;
                     limiter = Some(handle);
                 }
@@ -45,13 +45,15 @@ impl Built {
 fn rate_limited(
     inner: Stack,
     config: &RateLimitConfig,
-    seed: u64,
+    policy: &Policy,
     world: &World,
 ) -> (Stack, RateLimiter) {
     let mut config = config.clone();
-    config.seed = Some(seed);
+    config.seed = Some(policy.seed);
     let limiter = config
-        .limiter()
+        .builder()
+        .wall_clock(world.lock().wall_clock(policy.start))
+        .build()
         .expect("a policy that was read can be enforced");
     let layer = RateLimitLayer::from(limiter.clone())
         .by(|call: &Call| Some(call.key.clone()))

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buttress_core::time::{Instant, later, now};
+use buttress_core::wall::{UnixNanos, WallClock};
 use buttress_core::{BoxError, Rejection};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::timeline::{Event, Timeline, What};
@@ -94,6 +96,12 @@ impl State {
     pub(super) fn now(&self) -> Milliseconds {
         let since = now().saturating_duration_since(self.epoch);
         Milliseconds::try_from(since.as_millis()).unwrap_or(Milliseconds::MAX)
+    }
+
+    /// What civil time it is, if it is `start` where `at` is 0.
+    pub(super) fn wall_clock(&self, start: Timestamp) -> WallClock {
+        let first = i128::from(self.first) * 1_000_000;
+        WallClock::fixed(self.epoch, UnixNanos::new(start.as_nanosecond() + first))
     }
 
     /// The instant on tokio's clock.
