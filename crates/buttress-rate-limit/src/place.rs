@@ -7,10 +7,9 @@ use buttress_core::{Now, Reason, Rejection};
 use crate::ask::RateDemand;
 use crate::decision::Refused;
 use crate::limiter::RateLimiter;
-use crate::room::Turn;
 use crate::shared::SHADOW;
 use crate::ticket::Spent;
-use crate::waiter::Arrival;
+use crate::waiter::{Arrival, Turn};
 
 /// A place in a limiter's waiting room. Dropping it gives the place back, and what was reserved.
 #[derive(Debug)]

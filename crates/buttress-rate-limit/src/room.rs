@@ -20,25 +20,10 @@ use crate::forecast::{Waiting, timer_end};
 use crate::ledger::{Ledger, Scope, line_of};
 use crate::line::{Line, ONE_LINE};
 use crate::outlook::Outlook;
-use crate::waiter::{Arrival, BEHIND_OTHERS, Blocked, Waiter};
+use crate::waiter::{Arrival, BEHIND_OTHERS, Blocked, Turn, Waiter};
 
 /// How many can wait at a limiter; one more is refused as if it would wait too long.
 pub(crate) const MAX_WAITERS: usize = 1 << 20;
-
-/// How an arrival, or a look at one's turn, came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// What was asked for is spent, at this instant.
-    Granted {
-        at: u64,
-    },
-    Refused(Reason, Refused),
-    /// Not yet: look again at this instant, or when woken.
-    At {
-        ticket: u64,
-        instant: u64,
-    },
-}
 
 #[derive(Debug, Default)]
 pub(crate) struct Room {

@@ -12,11 +12,12 @@ use crate::account::Account;
 use crate::ask::RateDemand;
 use crate::decision::{Refused, Side, check, refused_by_key};
 use crate::limits::{Limits, Settings};
-use crate::room::{Room, Turn};
+use crate::room::Room;
+use crate::rules::Rules;
 use crate::sync::{AtomicUsize, Mutex};
 use crate::table::{Counts, Entry, Latest, Table};
 use crate::ticket::Spent;
-use crate::waiter::Arrival;
+use crate::waiter::{Arrival, Turn};
 
 pub(crate) struct Shared {
     pub(crate) id: PolicyId,
@@ -306,13 +307,23 @@ fn spend_both(
     now: u64,
 ) -> Result<(), Refused> {
     let rules = &settings.keyed(key).rules;
-    let Some(global) = global else {
-        let admitted = account.admit(rules, cost, now);
-        return admitted.map_err(|refusal| {
-            let keyed = Side { rules, account };
-            refused_by_key(refusal, keyed, cost, now)
-        });
-    };
+    if let Some(global) = global {
+        return spend_on_two_sides(rules, account, global, cost, now);
+    }
+    account.admit(rules, cost, now).map_err(|refusal| {
+        let keyed = Side { rules, account };
+        refused_by_key(refusal, keyed, cost, now)
+    })
+}
+
+#[inline(never)]
+fn spend_on_two_sides(
+    rules: &Rules,
+    account: &mut Account,
+    global: &mut One,
+    cost: u64,
+    now: u64,
+) -> Result<(), Refused> {
     let global_rules = &global.settings.global.rules;
     let global_side = Side {
         rules: global_rules,

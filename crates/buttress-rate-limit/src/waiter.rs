@@ -8,7 +8,6 @@ use crate::ask::RateDemand;
 use crate::decision::Refused;
 use crate::forecast::Waiting;
 use crate::ledger::Ledger;
-use crate::room::Turn;
 
 /// Somebody who asks for a place.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +18,21 @@ pub(crate) struct Arrival {
     pub(crate) wait: u64,
     /// The instant from which on it is too late to start.
     pub(crate) deadline: Option<u64>,
+}
+
+/// How an arrival, or a look at one's turn, came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// What was asked for is spent, at this instant.
+    Granted {
+        at: u64,
+    },
+    Refused(Reason, Refused),
+    /// Not yet: look again at this instant, or when woken.
+    At {
+        ticket: u64,
+        instant: u64,
+    },
 }
 
 #[derive(Debug)]
