@@ -82,6 +82,7 @@ impl<D: Describe> Renderer<D> {
         now: &Now,
         headers: &mut HeaderMap,
     ) {
+        headers.reserve(2 + if fields.x_ratelimit { 3 } else { 0 });
         self.read(Some(key), None, now, |prepared, numbers| {
             prepared.write(numbers, fields, Present::Joins, headers);
         });

@@ -121,78 +121,33 @@ impl<K, C, X, D> RateAsk<K, C, X, D> {
     }
 
     pub(crate) fn with_key<K2>(self, key: K2) -> RateAsk<K2, C, X, D> {
-        let Self {
-            seed,
-            cost,
-            exempt,
-            deadline,
-            missing,
-            ..
-        } = self;
-        RateAsk {
-            seed,
-            key,
-            cost,
-            exempt,
-            deadline,
-            missing,
-        }
+        self.with(|_, cost, exempt, deadline| (key, cost, exempt, deadline))
     }
 
     pub(crate) fn with_cost<C2>(self, cost: C2) -> RateAsk<K, C2, X, D> {
-        let Self {
-            seed,
-            key,
-            exempt,
-            deadline,
-            missing,
-            ..
-        } = self;
-        RateAsk {
-            seed,
-            key,
-            cost,
-            exempt,
-            deadline,
-            missing,
-        }
+        self.with(|key, _, exempt, deadline| (key, cost, exempt, deadline))
     }
 
     pub(crate) fn with_exempt<X2>(self, exempt: X2) -> RateAsk<K, C, X2, D> {
-        let Self {
-            seed,
-            key,
-            cost,
-            deadline,
-            missing,
-            ..
-        } = self;
-        RateAsk {
-            seed,
-            key,
-            cost,
-            exempt,
-            deadline,
-            missing,
-        }
+        self.with(|key, cost, _, deadline| (key, cost, exempt, deadline))
     }
 
     pub(crate) fn with_deadline<D2>(self, deadline: D2) -> RateAsk<K, C, X, D2> {
-        let Self {
-            seed,
-            key,
-            cost,
-            exempt,
-            missing,
-            ..
-        } = self;
+        self.with(|key, cost, exempt, _| (key, cost, exempt, deadline))
+    }
+
+    fn with<K2, C2, X2, D2>(
+        self,
+        change: impl FnOnce(K, C, X, D) -> (K2, C2, X2, D2),
+    ) -> RateAsk<K2, C2, X2, D2> {
+        let (key, cost, exempt, deadline) = change(self.key, self.cost, self.exempt, self.deadline);
         RateAsk {
-            seed,
+            seed: self.seed,
             key,
             cost,
             exempt,
             deadline,
-            missing,
+            missing: self.missing,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The policy: every rule of the format, once kept and once broken.
 
+mod rate_limit;
+
 use std::time::Duration;
 
 use buttress_replay::error::{Place, Problem};

@@ -2,26 +2,11 @@
 
 use std::io::{self, BufReader, Read};
 
-use buttress_replay::error::{Place, Problem};
-use buttress_replay::trace::{Request, TraceError, read_trace};
+use buttress_replay::error::Place;
+use buttress_replay::trace::{TraceError, read_trace};
 use proptest::prelude::*;
 
-fn good(trace: &str) -> Vec<Request> {
-    read_trace(trace.as_bytes()).unwrap_or_else(|error| panic!("{trace}: {error}"))
-}
-
-fn bad(trace: impl AsRef<[u8]>) -> Problem {
-    let trace = trace.as_ref();
-    match read_trace(trace) {
-        Err(TraceError::Bad(problem)) => problem,
-        other => panic!("{}: {other:?}", String::from_utf8_lossy(trace)),
-    }
-}
-
-/// A one-line trace of a request at 0 with these further fields.
-fn with(fields: &str) -> String {
-    format!("{{\"at\":0,{fields}}}\n")
-}
+use super::{bad, good, with};
 
 #[test]
 fn a_line_is_one_object() {

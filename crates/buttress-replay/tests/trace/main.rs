@@ -1,5 +1,7 @@
 //! The trace: every rule of the format, once kept and once broken.
 
+mod text;
+
 use buttress_replay::error::{Place, Problem};
 use buttress_replay::trace::{
     Attempt, Id, Priority, Request, Tokens, TraceError, TransportError, read_trace,

@@ -2,38 +2,7 @@
 
 use std::time::Duration;
 
-use buttress_replay::error::{Place, Problem};
-use buttress_replay::policy::Policy;
-
-fn good(policy: &str) -> Policy {
-    Policy::parse(policy.as_bytes()).unwrap_or_else(|problems| panic!("{policy}: {problems:?}"))
-}
-
-fn bad(policy: impl AsRef<[u8]>) -> Vec<Problem> {
-    let policy = policy.as_ref();
-    match Policy::parse(policy) {
-        Err(problems) => problems,
-        Ok(good) => panic!("{}: {good:?}", String::from_utf8_lossy(policy)),
-    }
-}
-
-/// Asserts that the policy has exactly one problem, with this field on this line, which says these words.
-#[track_caller]
-fn refused(policy: &str, line: usize, field: &str, words: &[&str]) {
-    let problems = bad(policy);
-    assert_eq!(problems.len(), 1, "{policy}: {problems:?}");
-    assert_eq!(problems[0].line, line, "{policy}: {}", problems[0]);
-    assert_eq!(
-        problems[0].place,
-        Place::Field(field.to_owned()),
-        "{policy}: {}",
-        problems[0]
-    );
-    let text = problems[0].to_string();
-    for word in words {
-        assert!(text.contains(word), "{policy}: {text} lacks {word}");
-    }
-}
+use super::{good, refused};
 
 #[test]
 fn a_disabled_table_is_checked_and_passed_over() {
