@@ -8,11 +8,46 @@ mod real;
 mod scenario;
 
 use proptest::prelude::*;
-use scenario::{Scenario, scenario};
+use scenario::{Kind, Limit, Request, Scenario, scenario};
 
 fn compare(scenario: &Scenario) -> Result<(), TestCaseError> {
     prop_assert_eq!(real::run(scenario), model::run(scenario));
     Ok(())
+}
+
+/// Two whose patience ends at the instant of their turn, behind one that waits for its key.
+#[test]
+fn a_turn_at_the_last_instant_counts_for_everybody() {
+    let request = |at, key, cost, kind| Request {
+        at,
+        key,
+        cost,
+        kind,
+        deadline: None,
+        cancel: None,
+    };
+    for shuffle in [0, 1, 1 << 40, 1_057_782_883_708_592_965] {
+        let scenario = Scenario {
+            keyed: vec![Limit::Rolling {
+                units: 2,
+                period: 44,
+            }],
+            global: vec![Limit::Rolling {
+                units: 2,
+                period: 30,
+            }],
+            requests: vec![
+                request(0, 0, 2, Kind::Check),
+                request(0, 0, 2, Kind::Wait { max: 44 }),
+                request(15, 0, 0, Kind::Check),
+                request(17, 0, 0, Kind::Check),
+                request(17, 1, 1, Kind::Wait { max: 13 }),
+                request(17, 1, 1, Kind::Wait { max: 13 }),
+            ],
+            shuffle,
+        };
+        compare(&scenario).expect("the model foresees it");
+    }
 }
 
 proptest! {

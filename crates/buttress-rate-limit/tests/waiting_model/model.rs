@@ -184,7 +184,7 @@ impl World<'_> {
         held_back
     }
 
-    /// What a request needs under all limits, and whether it is a limit for all keys that decides.
+    /// What a request needs under all limits, and whether it lacks only what is kept for all keys.
     fn need(&self, request: &Request, now: u64) -> (Need, bool) {
         let of_key = self.spent.iter().filter(|(_, key, _)| *key == request.key);
         let of_key: Vec<_> = of_key.map(|&(at, _, cost)| (at, cost)).collect();
@@ -194,7 +194,7 @@ impl World<'_> {
             needs.max().unwrap_or(Need::Nothing)
         };
         let (by_key, by_global) = (most(self.keyed, &of_key), most(self.global, &of_all));
-        (by_key.max(by_global), by_global > by_key)
+        (by_key.max(by_global), by_key == Need::Nothing)
     }
 }
 
