@@ -13,8 +13,7 @@ pub(crate) struct Refused {
     pub(crate) quota: u8,
     /// All quotas that refuse, a bit each.
     pub(crate) violated: u16,
-    /// Whether only quotas that are kept for all keys together refuse. Who lacks units of its own key does
-    /// not yet wait for those of all.
+    /// Whether the quota that decides is kept for all keys together.
     pub(crate) global: bool,
 }
 
@@ -53,16 +52,15 @@ pub(crate) fn check(
         | global.map_or(0, |side| {
             violated(side, cost, now).unbounded_shl(bits(offset))
         });
-    let (refusal, quota) = match (by_key, by_global) {
-        (Some(by_key), Some(by_global)) if by_global.when > by_key.when => {
-            (by_global, by_global.quota + offset)
-        }
-        (Some(by_key), _) => (by_key, by_key.quota),
-        (None, Some(by_global)) => (by_global, by_global.quota + offset),
+    let (refusal, global) = match (by_key, by_global) {
+        (Some(by_key), Some(by_global)) if by_global.when > by_key.when => (by_global, true),
+        (Some(by_key), _) => (by_key, false),
+        (None, Some(by_global)) => (by_global, true),
         (None, None) => return Ok(()),
     };
+    let quota = refusal.quota + if global { offset } else { 0 };
     Err(Refused {
-        global: by_key.is_none(),
+        global,
         ..refused(refusal.when, quota, violated)
     })
 }

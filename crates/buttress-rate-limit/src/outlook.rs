@@ -127,12 +127,18 @@ impl Run {
         let mut at = now;
         loop {
             let between_timers = at != now && timer_end(at) != at;
-            let mut pass = Pass::default();
-            match self.looks.checked_sub(ahead.len()) {
-                Some(looks) => self.looks = looks,
-                None => return self.one_by_one(&ahead, last, at),
-            }
-            ahead.retain(|waiter| self.stays(waiter, &mut pass, at, between_timers));
+            let mut pass = loop {
+                match self.looks.checked_sub(ahead.len()) {
+                    Some(looks) => self.looks = looks,
+                    None => return self.one_by_one(&ahead, last, at),
+                }
+                let mut pass = Pass::default();
+                let goes = |w: &Waiting| !self.stays(w, &mut pass, at, between_timers);
+                match ahead.iter().position(goes) {
+                    Some(index) => drop(ahead.remove(index)),
+                    None => break pass,
+                }
+            };
             self.in_a_row &= pass.everyone || ahead.is_empty();
             if !pass.is_held_back(last.key) {
                 let account = self.accounts.entry(last.key).or_default();

@@ -9,6 +9,8 @@
 //! woken if its turn comes earlier than that, so that a turn is not slept through when somebody ahead has
 //! left or units have come back.
 
+mod both;
+
 use std::collections::{BTreeMap, HashMap};
 use std::task::Waker;
 use std::time::Duration;
@@ -291,60 +293,6 @@ impl Room {
             served = itself;
         }
         self.close_if_empty(key);
-        blocked
-    }
-
-    /// Those who wait for their own key's limit hold back only those behind them with the same key;
-    /// whoever waits for the limit of all keys together holds back everyone behind.
-    fn dispatch_all(
-        &mut self,
-        ledger: &impl Ledger,
-        asks: Option<u64>,
-        now: u64,
-    ) -> Option<Blocked> {
-        let mut held_back: HashMap<KeyHash, Refused> = HashMap::new();
-        let mut served = false;
-        let mut blocked = None;
-        let mut gone = Vec::new();
-        for (&ticket, waiter) in &mut self.waiters {
-            let key = waiter.arrival.key;
-            let itself = asks == Some(ticket);
-            if !waiter.is_waiting() {
-                continue;
-            }
-            if let Some(&refused) = held_back.get(&key) {
-                if itself {
-                    blocked = Some(Blocked {
-                        refused,
-                        itself: false,
-                    });
-                }
-                continue;
-            }
-            if served && waiter.would_be_granted(ledger, now).is_ok() {
-                self.wakers.extend(waiter.is_due(now));
-                break;
-            }
-            let Err(refused) = waiter.try_grant(ledger, now) else {
-                self.wakers.extend(waiter.take_waker().filter(|_| !itself));
-                gone.push((key, ticket, waiter.granted_at() == Some(waiter.foreseen)));
-                served = itself;
-                continue;
-            };
-            self.wakers.extend(waiter.is_next(&refused, now));
-            if refused.global {
-                blocked = blocked.or(Some(Blocked { refused, itself }));
-                break;
-            }
-            if itself {
-                blocked = Some(Blocked { refused, itself });
-            }
-            held_back.insert(key, refused);
-        }
-        for (key, ticket, as_foreseen) in gone {
-            self.leave_line(key, ticket);
-            self.outlook.gone(as_foreseen, self.waiters.len());
-        }
         blocked
     }
 

@@ -156,35 +156,42 @@ impl World<'_> {
         held_back
     }
 
-    /// Serves whoever can be served, in order of arrival, and refuses whoever waited for too long.
+    /// Serves whoever can be served, in order of arrival, and refuses whoever waited for too long. After
+    /// everyone who goes, all are looked at anew: what was taken may hold back somebody ahead.
     fn pass(&mut self, now: u64, outcomes: &mut [Option<Outcome>]) -> HeldBack {
-        let mut held_back = HeldBack::default();
         let at = now / MILLI;
-        for Waiter { id, request } in std::mem::take(&mut self.line) {
-            let held = held_back.holds(request.key);
-            let (need, by_global) = self.need(&request, now);
-            if request.deadline_at().is_some_and(|deadline| at >= deadline) {
-                outcomes[id] = Some(Outcome::Late { at });
-            } else if !held && need == Need::Nothing {
-                self.spent.push((now, request.key, request.cost));
-                outcomes[id] = Some(Outcome::Admitted { at });
-            } else if request.is_out_of_patience(at) {
-                let when = match (held, need) {
-                    (false, Need::Nanos(wait)) => When::After(wait),
-                    _ => When::Unknown,
+        'anew: loop {
+            let mut held_back = HeldBack::default();
+            for index in 0..self.line.len() {
+                let Waiter { id, request } = self.line[index].clone();
+                let held = held_back.holds(request.key);
+                let (need, by_global) = self.need(&request, now);
+                let outcome = if request.deadline_at().is_some_and(|deadline| at >= deadline) {
+                    Outcome::Late { at }
+                } else if !held && need == Need::Nothing {
+                    self.spent.push((now, request.key, request.cost));
+                    Outcome::Admitted { at }
+                } else if request.is_out_of_patience(at) {
+                    let when = match (held, need) {
+                        (false, Need::Nanos(wait)) => When::After(wait),
+                        _ => When::Unknown,
+                    };
+                    Outcome::refused(at, when)
+                } else {
+                    if !held {
+                        held_back.add(request.key, by_global);
+                    }
+                    continue;
                 };
-                outcomes[id] = Some(Outcome::refused(at, when));
-            } else {
-                if !held {
-                    held_back.add(request.key, by_global);
-                }
-                self.line.push(Waiter { id, request });
+                outcomes[id] = Some(outcome);
+                self.line.remove(index);
+                continue 'anew;
             }
+            return held_back;
         }
-        held_back
     }
 
-    /// What a request needs under all limits, and whether it lacks only what is kept for all keys.
+    /// What a request needs under all limits, and whether it is a limit for all keys that decides.
     fn need(&self, request: &Request, now: u64) -> (Need, bool) {
         let of_key = self.spent.iter().filter(|(_, key, _)| *key == request.key);
         let of_key: Vec<_> = of_key.map(|&(at, _, cost)| (at, cost)).collect();
@@ -194,7 +201,7 @@ impl World<'_> {
             needs.max().unwrap_or(Need::Nothing)
         };
         let (by_key, by_global) = (most(self.keyed, &of_key), most(self.global, &of_all));
-        (by_key.max(by_global), by_key == Need::Nothing)
+        (by_key.max(by_global), by_global > by_key)
     }
 }
 
