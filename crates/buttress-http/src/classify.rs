@@ -30,13 +30,10 @@ impl Default for ByStatus {
 impl<B, E, C: Classify<Response<B>, E>> Classify<Response<B>, E> for ByStatus<C> {
     #[inline]
     fn classify(&self, result: Result<&Response<B>, &E>) -> Outcome {
-        let response = match result {
+        let response = match upstreams(result, &self.0) {
             Ok(response) => response,
-            Err(error) => return self.0.classify(Err(error)),
+            Err(outcome) => return outcome,
         };
-        if response.extensions().get::<Rejection>().is_some() {
-            return Outcome::Refused;
-        }
         match response.status() {
             StatusCode::TOO_MANY_REQUESTS => {
                 Outcome::Throttled(received_retry_after(response.headers()))
@@ -46,5 +43,18 @@ impl<B, E, C: Classify<Response<B>, E>> Classify<Response<B>, E> for ByStatus<C>
             status if status.is_server_error() => Outcome::Failure,
             _ => Outcome::Success,
         }
+    }
+}
+
+/// The response if it is the upstream's own; else how the call ended: with an error, or with the answer of
+/// a layer further in that refused it.
+pub(crate) fn upstreams<'r, B, E>(
+    result: Result<&'r Response<B>, &E>,
+    errors: &impl Classify<Response<B>, E>,
+) -> Result<&'r Response<B>, Outcome> {
+    let response = result.map_err(|error| errors.classify(Err(error)))?;
+    match response.extensions().get::<Rejection>() {
+        Some(_) => Err(Outcome::Refused),
+        None => Ok(response),
     }
 }

@@ -14,14 +14,14 @@ use crate::ledger::Ledger;
 
 /// What was foreseen for those who wait, kept for the next newcomer.
 #[derive(Debug, Default)]
-pub(crate) struct Outlook(Option<Outcome>);
+pub(crate) struct Outlook(Option<Foreseen>);
 
 /// The accounts once everybody was granted.
 ///
 /// It is kept only if those who wait go in one row: if up to the last of them somebody always waits for
 /// the limit of all keys together, a newcomer cannot go before, and comes after them all.
 #[derive(Debug)]
-struct Outcome {
+struct Foreseen {
     forecast: Forecast,
     accounts: HashMap<KeyHash, Account>,
     last: u64,
@@ -36,9 +36,9 @@ impl Outlook {
 
     /// Somebody was granted at the instant that was foreseen, or not, and `waiting` are left.
     pub(crate) fn gone(&mut self, as_foreseen: bool, waiting: usize) {
-        if let Some(outcome) = &mut self.0 {
-            outcome.late += usize::from(!as_foreseen);
-            if outcome.late > waiting {
+        if let Some(foreseen) = &mut self.0 {
+            foreseen.late += usize::from(!as_foreseen);
+            if foreseen.late > waiting {
                 self.0 = None;
             }
         }
@@ -51,29 +51,33 @@ impl Outlook {
         newcomer: Waiting,
         now: u64,
     ) -> Option<Option<u64>> {
-        let outcome = self.0.as_mut().filter(|outcome| outcome.last > now)?;
-        let account = outcome
+        let foreseen = self.0.as_mut().filter(|foreseen| foreseen.last > now)?;
+        let account = foreseen
             .accounts
             .entry(newcomer.key)
             .or_insert_with(|| ledger.account(newcomer.key, now));
         let Waiting { key, cost, .. } = newcomer;
-        Some(outcome.forecast.earliest(key, account, cost, outcome.last))
+        Some(
+            foreseen
+                .forecast
+                .earliest(key, account, cost, foreseen.last),
+        )
     }
 
     /// A newcomer stays, and was foreseen to be granted at `start`.
     pub(crate) fn planned(&mut self, newcomer: Waiting, start: u64) {
-        let Some(outcome) = &mut self.0 else {
+        let Some(foreseen) = &mut self.0 else {
             return;
         };
-        let account = outcome.accounts.entry(newcomer.key).or_default();
+        let account = foreseen.accounts.entry(newcomer.key).or_default();
         let Waiting { key, cost, .. } = newcomer;
-        let held_by_all = outcome.last < start
+        let held_by_all = foreseen.last < start
             && matches!(
-                outcome.forecast.check(key, account, cost, outcome.last),
+                foreseen.forecast.check(key, account, cost, foreseen.last),
                 Err(Refused { global: true, .. })
             );
-        outcome.forecast.spend(key, account, cost, start);
-        outcome.last = start;
+        foreseen.forecast.spend(key, account, cost, start);
+        foreseen.last = start;
         if !held_by_all {
             self.0 = None;
         }
@@ -95,7 +99,7 @@ impl Outlook {
             looks: MAX_LOOKS,
         };
         let due = run.all(waiting, now);
-        self.0 = run.in_a_row.then_some(Outcome {
+        self.0 = run.in_a_row.then_some(Foreseen {
             forecast: run.forecast,
             accounts: run.accounts,
             last: run.last,

@@ -285,7 +285,7 @@ impl Room {
                 blocked = Some(Blocked { refused, itself });
                 break;
             }
-            line.gone(waiter.granted_at() == Some(waiter.foreseen));
+            line.gone(waiter.went_as_foreseen());
             if waiter.granted_at().is_none() {
                 line.forget_plan();
             }

@@ -127,6 +127,11 @@ impl Waiter {
         }
     }
 
+    /// Whether it was granted at the very instant that was foreseen.
+    pub(crate) fn went_as_foreseen(&self) -> bool {
+        self.granted_at() == Some(self.foreseen)
+    }
+
     /// How its wait came out, if it has.
     pub(crate) fn turn(&self) -> Option<Turn> {
         match self.state {

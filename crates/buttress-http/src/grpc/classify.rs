@@ -1,4 +1,4 @@
-use buttress_core::{ByResult, Classify, Outcome, Rejection, When};
+use buttress_core::{ByResult, Classify, Outcome, When};
 use http::header::HeaderMap;
 use http::{Response, StatusCode};
 
@@ -7,6 +7,7 @@ use super::received::{received_pushback, received_retry_info};
 use super::status::{
     DATA_LOSS, DEADLINE_EXCEEDED, INTERNAL, RESOURCE_EXHAUSTED, UNAVAILABLE, UNKNOWN,
 };
+use crate::classify::upstreams;
 use crate::received::received_retry_after;
 
 /// The highest code that gRPC defines, `UNAUTHENTICATED`.
@@ -15,8 +16,8 @@ const LAST_CODE: u8 = 16;
 /// Classifies responses by their `grpc-status`: `RESOURCE_EXHAUSTED` is throttled (with what
 /// `grpc-retry-pushback-ms` says, or else `RetryInfo`), `UNAVAILABLE` is overloaded, `INTERNAL`,
 /// `UNKNOWN`, `DATA_LOSS`, `DEADLINE_EXCEEDED` and codes that gRPC does not know are failures, the rest
-/// are answers: successes. A response that a layer further in made of a [`Rejection`] is a refusal,
-/// whatever its status.
+/// are answers: successes. A response that a layer further in made of a
+/// [`Rejection`](buttress_core::Rejection) is a refusal, whatever its status.
 ///
 /// Only the head is read. A call that fails before its first message has its status there; one with
 /// messages has it in the trailers, and its head is a success as far as it can tell. A head that is
@@ -41,13 +42,10 @@ impl Default for ByGrpcStatus {
 impl<B, E, C: Classify<Response<B>, E>> Classify<Response<B>, E> for ByGrpcStatus<C> {
     #[inline]
     fn classify(&self, result: Result<&Response<B>, &E>) -> Outcome {
-        let response = match result {
+        let response = match upstreams(result, &self.0) {
             Ok(response) => response,
-            Err(error) => return self.0.classify(Err(error)),
+            Err(outcome) => return outcome,
         };
-        if response.extensions().get::<Rejection>().is_some() {
-            return Outcome::Refused;
-        }
         let headers = response.headers();
         match headers.get(GRPC_STATUS) {
             Some(code) => by_code(

@@ -31,8 +31,8 @@ impl Room {
                 Pass::Over(blocked) => return blocked,
                 Pass::Gone { key, ticket } => {
                     served |= asks == Some(ticket);
-                    let foreseen = |w: &Waiter| w.granted_at() == Some(w.foreseen);
-                    let as_foreseen = self.waiters.get(&ticket).is_some_and(foreseen);
+                    let waiter = self.waiters.get(&ticket);
+                    let as_foreseen = waiter.is_some_and(Waiter::went_as_foreseen);
                     self.leave_line(key, ticket);
                     self.outlook.gone(as_foreseen, self.waiters.len());
                 }

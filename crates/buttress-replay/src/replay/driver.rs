@@ -185,12 +185,12 @@ impl Driver {
         let Some(task) = &mut self.tasks[request] else {
             return;
         };
-        {
+        let had_ended = {
             let mut world = self.world.lock();
             world.polled = request;
             world.touch();
-        }
-        let had_ended = self.world.lock().records[request].end.is_some();
+            world.records[request].end.is_some()
+        };
         let waker = self.ready.waker(request);
         let done = task
             .as_mut()
