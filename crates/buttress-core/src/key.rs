@@ -14,6 +14,12 @@ impl KeyHash {
     /// The key of a limit that is kept for all requests together.
     pub const EVERYONE: Self = Self(0);
 
+    /// A hash that [`get`](Self::get) gave.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The hash as a number.
     #[must_use]
     pub const fn get(self) -> u64 {

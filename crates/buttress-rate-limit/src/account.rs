@@ -37,6 +37,11 @@ enum Held {
 // === impl Account ===
 
 impl Account {
+    /// The account of one paced quota.
+    pub(crate) const fn paced(tat: Tat) -> Self {
+        Self(Held::Paced(tat))
+    }
+
     /// Whether all quotas admit `cost`. Spends nothing.
     ///
     /// A cost of 0 is always admitted.
@@ -262,8 +267,9 @@ impl Account {
         }
     }
 
+    /// The theoretical arrival time under one paced quota.
     #[inline]
-    fn tat(&self) -> Tat {
+    pub(crate) fn tat(&self) -> Tat {
         match self.0 {
             Held::Paced(tat) => tat,
             _ => Tat::FRESH,

@@ -40,12 +40,12 @@ impl Tat {
     pub const FRESH: Self = Self([0, 0]);
 
     #[inline]
-    const fn new(time: u128) -> Self {
+    pub(crate) const fn new(time: u128) -> Self {
         Self([(time & 0xffff_ffff_ffff_ffff) as u64, (time >> 64) as u64])
     }
 
     #[inline]
-    const fn get(self) -> u128 {
+    pub(crate) const fn get(self) -> u128 {
         (self.0[1] as u128) << 64 | self.0[0] as u128
     }
 }
@@ -87,6 +87,11 @@ impl Pace {
     #[must_use]
     pub const fn capacity(&self) -> u64 {
         self.capacity
+    }
+
+    /// What one unit moves the theoretical arrival time by, and in which parts of a nanosecond.
+    pub(crate) const fn interval(&self) -> (u64, u64) {
+        (self.interval, self.denominator)
     }
 
     /// Whether `cost` fits, and what the state becomes if it is spent. Nothing is spent here.
@@ -238,7 +243,7 @@ fn product(left: u64, right: u64) -> u128 {
 
 /// A division that is one instruction where the dividend allows it, and a library call where not.
 #[inline]
-fn divide(dividend: u128, divisor: u64) -> u128 {
+pub(crate) fn divide(dividend: u128, divisor: u64) -> u128 {
     match u64::try_from(dividend) {
         Ok(dividend) => u128::from(dividend / divisor),
         Err(_) => dividend / u128::from(divisor),

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use buttress_core::KeyHash;
 use buttress_core::wall::CivilTime;
 
+use crate::gcra::Pace;
 use crate::quota::Quota;
 use crate::rules::Rules;
 use crate::shared::{GLOBAL, KEYED};
+use crate::short_pace::ShortPace;
 
 /// How many quotas can concern one request.
 pub(crate) const MAX_QUOTAS: usize = 16;
@@ -125,6 +127,21 @@ impl Settings {
                 }
             }),
             limits,
+        }
+    }
+
+    /// The pace of the one quota that is kept per key, if it is one and paced.
+    pub(crate) fn pace(&self) -> Option<Pace> {
+        self.quotas.rules.only
+    }
+
+    /// That pace in short, if it is all that the table of keys must know. Quotas of a day or more are worth
+    /// whole hashes, so that what was spent of them can outlive the process.
+    pub(crate) fn short_pace(&self) -> Option<ShortPace> {
+        let lasts = self.limits.quotas.iter().any(Quota::lasts_a_day);
+        match self.overrides.is_empty() && !lasts {
+            true => ShortPace::new(&self.pace()?),
+            false => None,
         }
     }
 

@@ -208,7 +208,7 @@ impl RateLimiter {
             waiting: shared.room.lock().len(),
             admitted: (counts.admitted + others.admitted).saturating_sub(shared.released()),
             refused: counts.refused + others.refused + shared.refused_in_room(),
-            evicted: shared.made_table().map_or(0, crate::table::Table::evicted),
+            evicted: shared.made_table().map_or(0, crate::keyed::Keyed::evicted),
         }
     }
 

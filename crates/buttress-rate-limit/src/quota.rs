@@ -335,6 +335,11 @@ impl Quota {
         self.period
     }
 
+    /// Whether it is kept for a day or longer.
+    pub(crate) const fn lasts_a_day(&self) -> bool {
+        self.period >= 86_400_000_000_000
+    }
+
     const fn paced_in_source(units: u64, period: u64) -> Self {
         Self::in_source(units, period, Window::Paced { burst: units })
     }

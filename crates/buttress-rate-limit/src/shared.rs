@@ -11,11 +11,12 @@ use buttress_core::{KeyHash, LimitId, Now, PolicyId, Reason, Rejection, Seed};
 use crate::account::Account;
 use crate::ask::RateDemand;
 use crate::decision::{Refused, Side, check, refused_by_key};
+use crate::keyed::Keyed;
 use crate::limits::{Limits, Settings};
 use crate::room::Room;
 use crate::rules::Rules;
 use crate::sync::{AtomicUsize, Mutex};
-use crate::table::{Counts, Entry, Latest, Table};
+use crate::table::{Counts, Entry, Latest};
 use crate::ticket::Spent;
 use crate::waiter::{Arrival, Turn};
 
@@ -28,9 +29,10 @@ pub(crate) struct Shared {
     pub(crate) keys: usize,
     pub(crate) flags: AtomicU8,
     pub(crate) current: Mutex<Arc<Settings>>,
-    table: OnceLock<Table>,
+    table: OnceLock<Keyed>,
     /// Held while the table is made, and while the settings change, so that none is made of old ones.
-    /// Locks are taken in this order: room, making, current, a bucket, everyone, global.
+    /// Locks are taken in this order: room, making, current, buckets of the
+    /// small table, one of the general table, everyone, global.
     pub(crate) making: Mutex<()>,
     /// The account of requests that have no key because all share one.
     pub(crate) everyone: Mutex<One>,
@@ -200,6 +202,14 @@ impl Shared {
         now: u64,
         count_refusal: bool,
     ) -> Result<u64, Refused> {
+        if cost > 0
+            && key != KeyHash::EVERYONE
+            && self.has(KEYED)
+            && let Some(paced) = self.table().paced()
+            && let Some(answer) = paced.spend(key, cost, now, count_refusal, || self.clock())
+        {
+            return answer;
+        }
         self.with_accounts(key, now, |keyed, global| {
             let now = keyed.now;
             let result = spend_both(key, keyed.settings, keyed.account, global, cost, now);
@@ -257,11 +267,17 @@ impl Shared {
                 now: latest.at(now),
             });
         }
-        self.table().with(key, now, with_global)
+        self.table().with(key, now, || self.clock(), with_global)
+    }
+
+    /// The time once more.
+    #[cold]
+    fn clock(&self) -> u64 {
+        self.nanos_at(buttress_core::time::now())
     }
 
     #[inline]
-    fn table(&self) -> &Table {
+    fn table(&self) -> &Keyed {
         match self.table.get() {
             Some(table) => table,
             None => self.make_table(),
@@ -269,14 +285,14 @@ impl Shared {
     }
 
     #[cold]
-    fn make_table(&self) -> &Table {
+    fn make_table(&self) -> &Keyed {
         let _making = self.making.lock();
         self.table
-            .get_or_init(|| Table::new(self.keys, &self.current.lock()))
+            .get_or_init(|| Keyed::new(self.keys, &self.current.lock()))
     }
 
     /// The table, if any key has come.
-    pub(crate) fn made_table(&self) -> Option<&Table> {
+    pub(crate) fn made_table(&self) -> Option<&Keyed> {
         self.table.get()
     }
 

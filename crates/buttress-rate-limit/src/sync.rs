@@ -1,10 +1,18 @@
 //! What this crate shares between threads, which the models replace by loom's.
 
 #[cfg(not(buttress_loom))]
-pub(crate) use {parking_lot::Mutex, std::sync::atomic::AtomicUsize};
+pub(crate) use {
+    parking_lot::Mutex,
+    std::sync::atomic::{AtomicU8 as LockByte, AtomicUsize},
+    std::thread::yield_now,
+};
 
 #[cfg(buttress_loom)]
-pub(crate) use {loom::sync::atomic::AtomicUsize, model::Mutex};
+pub(crate) use {
+    loom::sync::atomic::{AtomicU8 as LockByte, AtomicUsize},
+    loom::thread::yield_now,
+    model::Mutex,
+};
 
 #[cfg(buttress_loom)]
 mod model {

@@ -30,6 +30,9 @@ const ROOMY: usize = SLOTS / 2;
 #[derive(Debug)]
 pub(crate) struct Table {
     buckets: Box<[Shelf]>,
+    /// The bits by which keys are told apart: all of them, unless some of its keys came from a table that
+    /// knew fewer.
+    bits: u64,
     evicted: AtomicU64,
 }
 
@@ -72,6 +75,15 @@ pub(crate) struct Counts {
     pub(crate) refused: u64,
 }
 
+impl Counts {
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            admitted: self.admitted + other.admitted,
+            refused: self.refused + other.refused,
+        }
+    }
+}
+
 /// One key's account, with what it is kept under, while its bucket is locked.
 pub(crate) struct Entry<'a> {
     pub(crate) settings: &'a Arc<Settings>,
@@ -83,11 +95,12 @@ pub(crate) struct Entry<'a> {
 
 impl Table {
     /// A table that is rated for `keys` keys.
-    pub(crate) fn new(keys: usize, settings: &Arc<Settings>) -> Self {
+    pub(crate) fn new(keys: usize, settings: &Arc<Settings>, bits: u64) -> Self {
         let buckets = keys.saturating_mul(2).div_ceil(SLOTS).max(2);
         let bucket = || Shelf(Mutex::new(Bucket::new(Arc::clone(settings))));
         Self {
             buckets: (0..buckets.next_power_of_two()).map(|_| bucket()).collect(),
+            bits,
             evicted: AtomicU64::new(0),
         }
     }
@@ -97,7 +110,7 @@ impl Table {
     pub(crate) fn with<R>(&self, key: KeyHash, now: u64, f: impl FnOnce(Entry<'_>) -> R) -> R {
         let (first, second) = self.choices(key);
         let mut bucket = self.buckets[first].0.lock();
-        if let Some(slot) = bucket.find(key) {
+        if let Some(slot) = bucket.find(key, self.bits) {
             let now = bucket.latest.at(now);
             return f(bucket.entry(slot, now));
         }
@@ -127,6 +140,10 @@ impl Table {
 
     /// Takes every account along to other settings.
     pub(crate) fn change(&self, settings: &Arc<Settings>, now: u64) {
+        // What other quotas are kept for is told by the whole key.
+        for &key in settings.limits.overrides.keys() {
+            self.with(key, now, |_| ());
+        }
         for bucket in &self.buckets {
             bucket.0.lock().change(settings, now);
         }
@@ -160,10 +177,10 @@ impl Table {
             false => (&mut *high, &mut *low),
         };
         let now = second.latest.at(first.latest.at(now));
-        if let Some(slot) = first.find(key) {
+        if let Some(slot) = first.find(key, self.bits) {
             return f(first.entry(slot, now));
         }
-        if let Some(slot) = second.find(key) {
+        if let Some(slot) = second.find(key, self.bits) {
             return f(second.entry(slot, now));
         }
         let bucket = Self::roomier(first, second, now);
@@ -224,8 +241,12 @@ impl Bucket {
     }
 
     #[inline]
-    fn find(&self, key: KeyHash) -> Option<usize> {
-        self.keys.iter().position(|&held| held == key)
+    fn find(&mut self, key: KeyHash, bits: u64) -> Option<usize> {
+        let is_it = |held: &KeyHash| (held.get() ^ key.get()) & bits == 0;
+        let slot = self.keys.iter().position(is_it)?;
+        // What was known of it may have been less.
+        self.keys[slot] = key;
+        Some(slot)
     }
 
     #[inline]
