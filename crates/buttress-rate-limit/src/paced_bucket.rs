@@ -12,7 +12,7 @@ use crate::sync;
 pub(crate) const SLOTS: usize = 4;
 
 /// How often a lock is looked at before the thread lets others run.
-const SPINS: usize = 64;
+const SPINS: usize = if cfg!(buttress_loom) { 1 } else { 64 };
 
 /// Which of the two paces of the table the bucket's states belong to.
 const PACE: u8 = 1;

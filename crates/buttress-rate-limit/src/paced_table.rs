@@ -104,11 +104,11 @@ impl PacedTable {
         count_refusal: bool,
         clock: impl Fn() -> u64,
     ) -> Option<Result<u64, Refused>> {
-        let homes = self.homes(key);
-        let bucket = self.buckets[homes.first].lock();
-        let Some(slot) = bucket.find(homes.tag).filter(|_| !bucket.is_moved()) else {
+        let (index, tag) = self.first_home(key);
+        let bucket = self.buckets[index].lock();
+        let Some(slot) = bucket.find(tag).filter(|_| !bucket.is_moved()) else {
             drop(bucket);
-            return self.spend_in_both(homes, cost, now, count_refusal, clock);
+            return self.spend_in_both(key, cost, now, count_refusal, clock);
         };
         let pace = self.paces[bucket.pace()].get()?;
         match pace.check(bucket.tat(slot), cost, now) {
@@ -117,73 +117,67 @@ impl PacedTable {
                 self.add(bucket.count_admitted(now));
                 Some(Ok(now))
             }
-            verdict => Some(self.refuse(
-                &bucket,
-                (slot, verdict),
-                (&pace, cost, now),
-                count_refusal,
-                clock,
-            )),
+            _ if bucket.may_be_late(now) => {
+                let now = now.max(clock());
+                Some(self.spend_late(&bucket, slot, (&pace, cost, now), count_refusal))
+            }
+            verdict => {
+                if count_refusal {
+                    self.add(bucket.count_refused());
+                }
+                Some(Err(refused(verdict)))
+            }
         }
     }
 
     /// A clock that was read before the lock was taken may be a little behind the one of whoever held the
     /// lock before; the last unit of a capacity would then be refused for the sake of nanoseconds. So it is
     /// read once more, if that can be.
-    fn refuse(
+    #[inline(never)]
+    fn spend_late(
         &self,
         bucket: &Locked<'_>,
-        (slot, mut verdict): (usize, Verdict<Span>),
+        slot: usize,
         (pace, cost, now): (&ShortPace, u64, u64),
         count_refusal: bool,
-        clock: impl Fn() -> u64,
     ) -> Result<u64, Refused> {
-        if bucket.may_be_late(now) {
-            let now = now.max(clock());
-            verdict = pace.check(bucket.tat(slot), cost, now);
-            if let Verdict::Fits(tat) = verdict {
+        match pace.check(bucket.tat(slot), cost, now) {
+            Verdict::Fits(tat) => {
                 bucket.set_tat(slot, tat);
                 self.add(bucket.count_admitted(now));
-                return Ok(now);
+                Ok(now)
+            }
+            verdict => {
+                if count_refusal {
+                    self.add(bucket.count_refused());
+                }
+                Err(refused(verdict))
             }
         }
-        if count_refusal {
-            self.add(bucket.count_refused());
-        }
-        Err(refused(verdict))
     }
 
     /// The way of a key that does not stand in its first bucket.
+    #[inline(never)]
     fn spend_in_both(
         &self,
-        homes: Homes,
+        key: KeyHash,
         cost: u64,
         now: u64,
         count_refusal: bool,
         clock: impl Fn() -> u64,
     ) -> Option<Result<u64, Refused>> {
+        let homes = self.homes(key);
         let both = self.lock_both(homes);
         if both.first.is_moved() || both.second.is_moved() {
             return None;
         }
         if let Some((bucket, slot)) = both.find(homes.tag) {
             let pace = self.paces[bucket.pace()].get()?;
-            let verdict = pace.check(bucket.tat(slot), cost, now);
-            // A refusal of what fits is no refusal, and is looked at once more like any other.
-            return Some(match verdict {
-                Verdict::Fits(tat) => {
-                    bucket.set_tat(slot, tat);
-                    self.add(bucket.count_admitted(now));
-                    Ok(now)
-                }
-                _ => self.refuse(
-                    bucket,
-                    (slot, verdict),
-                    (&pace, cost, now),
-                    count_refusal,
-                    clock,
-                ),
-            });
+            let now = match bucket.may_be_late(now) {
+                true => now.max(clock()),
+                false => now,
+            };
+            return Some(self.spend_late(bucket, slot, (&pace, cost, now), count_refusal));
         }
         let chosen = both.roomier(now);
         let pace = self.paces[both.get(chosen).pace()].get()?;
@@ -251,14 +245,19 @@ impl PacedTable {
         }
     }
 
+    /// The bucket that a key is first looked for in, and its tag.
     #[inline]
     #[expect(
         clippy::cast_possible_truncation,
         reason = "an index and a tag are taken from the bits of a hash"
     )]
-    pub(crate) fn homes(&self, key: KeyHash) -> Homes {
-        let tag = (key.get() >> 32) as u32;
+    fn first_home(&self, key: KeyHash) -> (usize, u32) {
         let first = key.get() as usize & (self.buckets.len() - 1);
+        (first, (key.get() >> 32) as u32)
+    }
+
+    pub(crate) fn homes(&self, key: KeyHash) -> Homes {
+        let (first, tag) = self.first_home(key);
         Homes {
             first,
             second: first ^ self.offset(tag),

@@ -130,6 +130,22 @@ impl Shared {
     pub(crate) fn try_spend(&self, demand: &RateDemand, now: &Now) -> Result<Spent, Rejection> {
         let nanos = self.nanos(now);
         // What costs nothing waits behind nobody.
+        if !self.has_waiters()
+            && let Some(answer) = self.spend_alone(demand.key, demand.cost, nanos, true)
+        {
+            return match answer {
+                Ok(at) => Ok(Spent::new(demand, at)),
+                Err(refused) if !self.has(SHADOW) => {
+                    Err(self.rejection(demand.key, Reason::RateLimit, &refused))
+                }
+                Err(_) => Ok(Spent::shadowed(demand)),
+            };
+        }
+        self.try_spend_on_accounts(demand, nanos)
+    }
+
+    #[inline(never)]
+    fn try_spend_on_accounts(&self, demand: &RateDemand, nanos: u64) -> Result<Spent, Rejection> {
         let result = match demand.cost > 0 && self.has_waiters() {
             false => self.spend(demand.key, demand.cost, nanos, true),
             true => self.spend_after_waiters(demand, nanos),
@@ -202,14 +218,36 @@ impl Shared {
         now: u64,
         count_refusal: bool,
     ) -> Result<u64, Refused> {
-        if cost > 0
-            && key != KeyHash::EVERYONE
-            && self.has(KEYED)
-            && let Some(paced) = self.table().paced()
-            && let Some(answer) = paced.spend(key, cost, now, count_refusal, || self.clock())
-        {
-            return answer;
+        match self.spend_alone(key, cost, now, count_refusal) {
+            Some(answer) => answer,
+            None => self.spend_on_accounts(key, cost, now, count_refusal),
         }
+    }
+
+    /// The decision where a key's one paced quota is all that concerns it; none if more does.
+    #[inline]
+    fn spend_alone(
+        &self,
+        key: KeyHash,
+        cost: u64,
+        now: u64,
+        count_refusal: bool,
+    ) -> Option<Result<u64, Refused>> {
+        if cost == 0 || key == KeyHash::EVERYONE || !self.has(KEYED) {
+            return None;
+        }
+        let paced = self.table.get()?.paced()?;
+        paced.spend(key, cost, now, count_refusal, || self.clock())
+    }
+
+    #[inline(never)]
+    fn spend_on_accounts(
+        &self,
+        key: KeyHash,
+        cost: u64,
+        now: u64,
+        count_refusal: bool,
+    ) -> Result<u64, Refused> {
         self.with_accounts(key, now, |keyed, global| {
             let now = keyed.now;
             let result = spend_both(key, keyed.settings, keyed.account, global, cost, now);
