@@ -95,7 +95,7 @@ impl RateLimiterBuilder {
     ///
     /// The table is made when the first key comes, takes about 80 bytes a rated key, and never grows. When
     /// far more keys than rated are live, those that owe least are forgotten, and counted in
-    /// [`Snapshot::evicted`](crate::Snapshot::evicted).
+    /// [`RateLimiterStatus::evicted`](crate::RateLimiterStatus::evicted).
     #[must_use]
     pub fn keys(mut self, keys: usize) -> Self {
         self.keys = keys;

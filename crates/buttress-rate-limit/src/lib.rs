@@ -95,7 +95,7 @@ pub use duration::{DurationError, format_duration, parse_duration};
 pub use layer::{RateLimit, RateLimitLayer};
 pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsError};
-pub use live::{QuotaStanding, Snapshot};
+pub use live::{QuotaStanding, RateLimiterStatus};
 pub use quota::{Quota, Window};
 pub use quota_error::QuotaError;
 #[cfg(feature = "http")]
