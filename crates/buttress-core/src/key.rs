@@ -20,6 +20,12 @@ impl KeyHash {
     pub const fn get(self) -> u64 {
         self.0
     }
+
+    /// A hash that was kept as a number. It means a key only with the [`Seed`] that it was made with.
+    #[must_use]
+    pub const fn from_number(hash: u64) -> Self {
+        Self(hash)
+    }
 }
 
 /// The seed that a policy hashes its keys with.

@@ -43,8 +43,15 @@ mod civil;
 mod config;
 mod decision;
 pub mod duration;
+#[cfg(feature = "persist")]
+mod encoding;
+mod epoch;
+#[cfg(feature = "persist")]
+mod file;
 mod forecast;
 mod gcra;
+#[cfg(feature = "persist")]
+mod kept;
 mod layer;
 mod ledger;
 mod limiter;
@@ -55,6 +62,10 @@ mod live;
 #[doc(hidden)]
 pub mod model;
 mod outlook;
+#[cfg(feature = "persist")]
+mod persist;
+#[cfg(feature = "persist")]
+mod persist_error;
 mod place;
 mod quota;
 mod quota_error;
@@ -63,6 +74,8 @@ mod quota_text;
 mod respond;
 mod room;
 mod rules;
+#[cfg(feature = "persist")]
+mod saved;
 mod shared;
 mod sync;
 mod table;
@@ -96,10 +109,16 @@ pub use layer::{RateLimit, RateLimitLayer};
 pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsError};
 pub use live::{QuotaStanding, RateLimiterStatus};
+#[cfg(feature = "persist")]
+pub use persist::PersistentBuilder;
+#[cfg(feature = "persist")]
+pub use persist_error::{PersistError, SnapshotError};
 pub use quota::{Quota, Window};
 pub use quota_error::QuotaError;
 #[cfg(feature = "http")]
 pub use respond::{Described, HttpRateLimitLayer, WithFields};
+#[cfg(feature = "persist")]
+pub use saved::{Restored, Snapshot};
 pub use ticket::Spent;
 pub use wait::{RateWait, Waiting};
 #[cfg(feature = "calendar")]

@@ -265,7 +265,7 @@ impl Shared {
     }
 
     /// Tells those who wait that room may have become free, for a key or with none for everybody.
-    fn announce_room(&self, key: Option<KeyHash>, now: u64) {
+    pub(crate) fn announce_room(&self, key: Option<KeyHash>, now: u64) {
         if self.has_waiters() {
             self.in_room(|room| room.accounts_changed(&self, key, now));
         }

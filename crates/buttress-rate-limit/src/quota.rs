@@ -335,6 +335,11 @@ impl Quota {
         self.period
     }
 
+    /// Whether its period is a day or more, so that a restart must not forgive what was spent of it.
+    pub(crate) const fn outlasts_a_restart(&self) -> bool {
+        self.period >= 86_400 * NANOS_PER_SECOND
+    }
+
     const fn paced_in_source(units: u64, period: u64) -> Self {
         Self::in_source(units, period, Window::Paced { burst: units })
     }
