@@ -103,7 +103,7 @@ impl RateLimiterBuilder {
     }
 
     /// Hashes keys with a fixed seed, so that runs repeat. For tests and replays: an attacker who knows the
-    /// seed can aim at the table.
+    /// seed can aim at the table. A limiter that can be saved makes its seed of this number too.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);

@@ -28,6 +28,8 @@
 //! ```
 //!
 //! With feature `http`, `respond_http()` turns refusals into responses, with the fields that clients know.
+//! With feature `persist`, what is spent of quotas of a day or more survives a restart:
+//! `RateLimiter::builder().quota(..).persist(path)`.
 //! The limits of one process are not those of another: a limit that several share needs a store.
 
 mod account;

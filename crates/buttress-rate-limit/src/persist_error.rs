@@ -112,7 +112,8 @@ impl fmt::Display for PersistError {
             ),
             Self::OtherHash => f.write_str(
                 "the snapshot's keys are hashed by another release of the hash function or on a machine \
-                 of another kind, so nothing says whose its counts are; begin without it",
+                 of another kind, so nothing says whose its counts are; begin without it: move its file away, or say \
+                 `restore(None)`",
             ),
             Self::NoSeed => f.write_str(
                 "the limiter's keys are hashed with a seed that cannot be kept; build it with `persist` \

@@ -13,7 +13,19 @@ mod times;
 use std::time::Duration;
 
 use buttress_core::wall::{UnixNanos, WallClock};
-use buttress_rate_limit::{Quota, RateLimiter, RateLimiterBuilder, Snapshot};
+use buttress_rate_limit::{
+    PersistError, PersistentBuilder, Quota, RateLimiter, RateLimiterBuilder, Restored, Snapshot,
+    SnapshotError,
+};
+
+const fn all<T: Send + Sync + Unpin + 'static>() {}
+const _: () = {
+    all::<Snapshot>();
+    all::<Restored>();
+    all::<PersistentBuilder>();
+    all::<PersistError>();
+    all::<SnapshotError>();
+};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
