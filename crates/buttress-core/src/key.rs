@@ -81,9 +81,18 @@ impl Seed {
     /// another word size, may hash otherwise, and then no kept hash means what it meant.
     #[must_use]
     pub fn proof(&self) -> u64 {
-        const LONG: &str = "a key that is longer than what the hash function takes in at once: 0123456789";
+        const LONG: &str =
+            "a key that is longer than what the hash function takes in at once: 0123456789";
         let address = std::net::Ipv4Addr::new(192, 0, 2, 1);
-        let keys = ("key", LONG, 1_u8, 1_u32, 1_u64, 1_u128, [1_u8, 2].as_slice());
+        let keys = (
+            "key",
+            LONG,
+            1_u8,
+            1_u32,
+            1_u64,
+            1_u128,
+            [1_u8, 2].as_slice(),
+        );
         self.hash((keys, std::net::IpAddr::from(address))).get()
     }
 
