@@ -83,9 +83,9 @@ async fn all_routes_of_a_layer_share_one_limit_and_a_handle() {
         answers.push(get(address, path).await);
     }
     assert_eq!(statuses(&answers), [200, 200, 429]);
-    let snapshot = limiter.snapshot();
+    let status = limiter.status();
     assert_eq!(
-        (snapshot.admitted, snapshot.refused, snapshot.live_keys),
+        (status.admitted, status.refused, status.live_keys),
         (2, 1, 1)
     );
 

@@ -122,8 +122,8 @@ async fn a_client_that_paces_itself_is_never_refused() {
     let (statuses, elapsed) = ask(paced, 53).await;
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     assert_eq!(elapsed, Duration::from_secs(5), "50 of 53 had to wait");
-    let snapshot = limiter.snapshot();
-    assert_eq!((snapshot.admitted, snapshot.refused), (3 + 53, 7));
+    let status = limiter.status();
+    assert_eq!((status.admitted, status.refused), (3 + 53, 7));
 }
 
 #[tokio::test(flavor = "multi_thread")]

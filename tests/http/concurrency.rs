@@ -99,8 +99,8 @@ async fn many_clients_at_once_each_get_their_own_and_all_share_the_rest() {
     }
     assert!(admitted.values().all(|count| *count <= 10), "{admitted:?}");
     assert_eq!(admitted.values().sum::<u64>(), 75);
-    let snapshot = limiter.snapshot();
-    assert_eq!((snapshot.admitted, snapshot.refused), (75, 225));
+    let status = limiter.status();
+    assert_eq!((status.admitted, status.refused), (75, 225));
     // What the shared quota refused was not taken from a client.
     for (client, count) in admitted {
         let left = limiter.peek(client.to_string());

@@ -71,8 +71,8 @@ async fn what_is_shed_is_not_spent() {
     let answers = at_once(&service, 5).await;
     let shed = answers.iter().filter_map(|answer| answer.as_ref().err());
     assert_eq!(shed.filter(|error| error.is::<Overloaded>()).count(), 4);
-    let snapshot = limiter.snapshot();
-    assert_eq!((snapshot.admitted, snapshot.refused), (1, 0));
+    let status = limiter.status();
+    assert_eq!((status.admitted, status.refused), (1, 0));
     assert!(call(&service).await.is_ok());
 }
 
@@ -93,8 +93,8 @@ async fn a_timeout_that_ends_a_wait_gives_its_place_back() {
     assert_eq!(answered, [0, 1000, 2000]);
     let late = answers.into_iter().filter_map(Result::err);
     assert_eq!(late.filter(|error| error.is::<Elapsed>()).count(), 3);
-    assert_eq!(limiter.snapshot().waiting, 0);
-    assert_eq!(limiter.snapshot().admitted, 3);
+    assert_eq!(limiter.status().waiting, 0);
+    assert_eq!(limiter.status().admitted, 3);
 
     // The next comes when the fourth would have come, half a second from now.
     assert_eq!(all_ok(at_once(&service, 2).await), [500, 1500]);
@@ -110,7 +110,7 @@ async fn a_concurrency_limit_above_lets_as_many_wait_as_it_has_places() {
         .service_fn(echo);
     let mut calls = Box::pin(at_once(&service, 5));
     assert!((&mut calls).now_or_never().is_none());
-    assert_eq!(limiter.snapshot().waiting, 2, "one was answered, two wait");
+    assert_eq!(limiter.status().waiting, 2, "one was answered, two wait");
     assert_eq!(all_ok(calls.await), [0, 1000, 2000, 3000, 4000]);
 }
 
@@ -128,12 +128,12 @@ async fn a_buffer_whose_caller_goes_away_forgets_the_wait() {
     tokio::task::yield_now().await;
     assert!((&mut gone).now_or_never().is_none());
     assert_eq!(
-        limiter.snapshot().waiting,
+        limiter.status().waiting,
         1,
         "through the buffer, to the limit"
     );
     drop(gone);
-    assert_eq!(limiter.snapshot().waiting, 0);
+    assert_eq!(limiter.status().waiting, 0);
     assert_eq!(
         all_ok(at_once(&service, 1).await),
         [1000],

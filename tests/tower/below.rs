@@ -28,12 +28,12 @@ async fn being_ready_spends_nothing() {
     for service in &mut idle {
         service.ready().await.unwrap();
     }
-    assert_eq!(limiter.snapshot().admitted, 0);
+    assert_eq!(limiter.status().admitted, 0);
     assert!(call(&service).await.is_ok());
     assert!(call(&service).await.is_ok());
     assert!(call(&service).await.is_err());
     drop(idle);
-    assert_eq!(limiter.snapshot().admitted, 2);
+    assert_eq!(limiter.status().admitted, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,7 +122,7 @@ async fn what_failed_below_is_spent_and_keeps_its_error() {
         .iter()
         .filter(|answer| matches!(answer, Err(Error::Rejected(_))));
     assert_eq!(rejected.count(), 2);
-    assert_eq!(limiter.snapshot().admitted, 3);
+    assert_eq!(limiter.status().admitted, 3);
 }
 
 #[tokio::test(start_paused = true)]

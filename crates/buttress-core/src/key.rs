@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
 
 use foldhash::SharedSeed;
 use foldhash::quality::{FoldHasher, RandomState, SeedableRandomState};
@@ -14,16 +15,16 @@ impl KeyHash {
     /// The key of a limit that is kept for all requests together.
     pub const EVERYONE: Self = Self(0);
 
-    /// A hash that [`get`](Self::get) gave.
-    #[must_use]
-    pub const fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-
     /// The hash as a number.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
+    }
+
+    /// A hash that was kept as a number. It means a key only with the [`Seed`] that it was made with.
+    #[must_use]
+    pub const fn from_number(hash: u64) -> Self {
+        Self(hash)
     }
 }
 
@@ -31,26 +32,75 @@ impl KeyHash {
 ///
 /// Without knowing it, nobody can aim keys at one place of a table.
 #[derive(Clone)]
-pub struct Seed(SeedableRandomState);
+pub struct Seed {
+    state: SeedableRandomState,
+    kept: Option<u64>,
+}
 
 impl Seed {
     /// A seed of the operating system's randomness.
     #[must_use]
     pub fn random() -> Self {
         let per_policy = RandomState::default().hash_one(0_u64);
-        Self(SeedableRandomState::with_seed(
-            per_policy,
-            SharedSeed::global_random(),
-        ))
+        Self::new(per_policy, SharedSeed::global_random(), None)
     }
 
     /// A fixed seed: the same keys give the same hashes in every run. For tests and replays.
     #[must_use]
     pub fn fixed(seed: u64) -> Self {
-        Self(SeedableRandomState::with_seed(
-            seed,
-            SharedSeed::global_fixed(),
-        ))
+        Self::new(seed, SharedSeed::global_fixed(), None)
+    }
+
+    /// A seed that is all in one number, so that it can be kept: another process that makes a seed of this
+    /// number gets the same hashes, if it was built with the same hash function ([`proof`](Self::proof)).
+    ///
+    /// The number is a secret: who knows it can aim keys at one place of a table, who does not has 2^64 to
+    /// guess. A [`random`](Self::random) seed is several times longer and leaves the process in no form, so
+    /// it is the better one for whoever need not keep it. The first seed of each number takes some 50 bytes
+    /// that are never given back.
+    #[must_use]
+    pub fn kept(number: u64) -> Self {
+        Self::new(number, shared_seed_of(number), Some(number))
+    }
+
+    /// A number of the operating system's randomness, for a seed that is to be [`kept`](Self::kept).
+    #[must_use]
+    pub fn random_number() -> u64 {
+        std::hash::RandomState::new().hash_one(0_u64)
+    }
+
+    /// The number of a seed that is [`kept`](Self::kept), `None` for any other.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        self.kept
+    }
+
+    /// What some keys hash to: two seeds that agree in this give the same hashes.
+    ///
+    /// The hash function is the same on one machine with one build. Another release of it, or a machine of
+    /// another word size, may hash otherwise, and then no kept hash means what it meant.
+    #[must_use]
+    pub fn proof(&self) -> u64 {
+        const LONG: &str =
+            "a key that is longer than what the hash function takes in at once: 0123456789";
+        let address = std::net::Ipv4Addr::new(192, 0, 2, 1);
+        let keys = (
+            "key",
+            LONG,
+            1_u8,
+            1_u32,
+            1_u64,
+            1_u128,
+            [1_u8, 2].as_slice(),
+        );
+        self.hash((keys, std::net::IpAddr::from(address))).get()
+    }
+
+    fn new(per_policy: u64, shared: &'static SharedSeed, kept: Option<u64>) -> Self {
+        Self {
+            state: SeedableRandomState::with_seed(per_policy, shared),
+            kept,
+        }
     }
 
     /// Hashes a key.
@@ -65,8 +115,21 @@ impl Seed {
     #[inline]
     #[must_use]
     pub fn hasher(&self) -> KeyHasher<'_> {
-        KeyHasher(self.0.build_hasher())
+        KeyHasher(self.state.build_hasher())
     }
+}
+
+/// The longer part of a kept seed. With the one that all programs share, whoever can read the hash function's
+/// source could find keys that collide under every number.
+fn shared_seed_of(number: u64) -> &'static SharedSeed {
+    static MADE: Mutex<Vec<(u64, &SharedSeed)>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, shared)) = made.iter().find(|(held, _)| *held == number) {
+        return shared;
+    }
+    let shared = Box::leak(Box::new(SharedSeed::from_u64(number)));
+    made.push((number, shared));
+    shared
 }
 
 impl Default for Seed {

@@ -290,3 +290,19 @@ fn a_tuple_exempts_what_any_of_its_parts_exempts() {
     assert!(Exempt::exempts(&parts, &2));
     assert!(!Exempt::exempts(&parts, &3));
 }
+
+#[test]
+fn a_kept_seed_is_made_again_of_its_number() {
+    let number = Seed::random_number();
+    let (seed, again) = (Seed::kept(number), Seed::kept(number));
+    assert_eq!(seed.number(), Some(number));
+    assert_eq!(seed.proof(), again.proof());
+    assert_eq!(seed.hash(("a", 1)), again.hash(("a", 1)));
+    let other = Seed::kept(number ^ 1);
+    assert_ne!(seed.proof(), other.proof());
+    assert_ne!(seed.hash("a"), other.hash("a"));
+    assert_ne!(seed.proof(), Seed::fixed(number).proof());
+    assert_eq!(Seed::random().number(), None);
+    assert_eq!(Seed::fixed(number).number(), None);
+    assert_ne!(Seed::random_number(), number);
+}

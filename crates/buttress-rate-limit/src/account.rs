@@ -198,10 +198,15 @@ impl Account {
                 }
             });
         let converted: Box<[State]> = converted.collect();
-        self.0 = match (&new.only, &*converted) {
+        *self = Self::of(new, converted);
+    }
+
+    /// The account of a state per rule.
+    pub(crate) fn of(rules: &Rules, states: Box<[State]>) -> Self {
+        Self(match (&rules.only, &*states) {
             (Some(_), [State::Paced(tat)]) => Held::Paced(*tat),
-            _ => Held::Several(converted),
-        };
+            _ => Held::Several(states),
+        })
     }
 
     /// Whether nothing is spent under any quota: the account is then as good as the default.
@@ -285,7 +290,8 @@ impl Account {
             .map(|(index, rule)| (rule, self.view(index)))
     }
 
-    fn view(&self, index: usize) -> View<'_> {
+    /// What is spent under the quota at `index`.
+    pub(crate) fn view(&self, index: usize) -> View<'_> {
         match &self.0 {
             Held::Nothing => View::Nothing,
             Held::Paced(tat) => View::Paced(*tat),

@@ -22,7 +22,7 @@ pub struct RateLimiterBuilder {
     global: Vec<Quota>,
     overrides: Vec<Override>,
     keys: usize,
-    seed: Seed,
+    pub(crate) seed: Option<u64>,
     shadow: bool,
     wall_clock: Option<WallClock>,
 }
@@ -47,7 +47,7 @@ impl Default for RateLimiterBuilder {
             global: Vec::new(),
             overrides: Vec::new(),
             keys: DEFAULT_KEYS,
-            seed: Seed::random(),
+            seed: None,
             shadow: false,
             wall_clock: None,
         }
@@ -95,7 +95,7 @@ impl RateLimiterBuilder {
     ///
     /// The table is made when the first key comes, takes about 80 bytes a rated key, and never grows. When
     /// far more keys than rated are live, those that owe least are forgotten, and counted in
-    /// [`Snapshot::evicted`](crate::Snapshot::evicted).
+    /// [`RateLimiterStatus::evicted`](crate::RateLimiterStatus::evicted).
     #[must_use]
     pub fn keys(mut self, keys: usize) -> Self {
         self.keys = keys;
@@ -103,10 +103,10 @@ impl RateLimiterBuilder {
     }
 
     /// Hashes keys with a fixed seed, so that runs repeat. For tests and replays: an attacker who knows the
-    /// seed can aim at the table.
+    /// seed can aim at the table. A limiter that can be saved makes its seed of this number too.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Seed::fixed(seed);
+        self.seed = Some(seed);
         self
     }
 
@@ -131,7 +131,13 @@ impl RateLimiterBuilder {
     ///
     /// If there is no quota, an override without one, or more than sixteen concern one request.
     pub fn build(self) -> Result<RateLimiter, LimitsError> {
-        let hashed = |other: Override| ((other.hash)(&self.seed), other.quotas);
+        let seed = self.seed.map_or_else(Seed::random, Seed::fixed);
+        self.build_with(seed)
+    }
+
+    /// Makes the limiter with this seed, whatever was said of one.
+    pub(crate) fn build_with(self, seed: Seed) -> Result<RateLimiter, LimitsError> {
+        let hashed = |other: Override| ((other.hash)(&seed), other.quotas);
         let limits = Limits {
             quotas: self.quotas,
             global: self.global,
@@ -139,7 +145,7 @@ impl RateLimiterBuilder {
         };
         limits.check()?;
         let clock = self.wall_clock.unwrap_or_default();
-        let shared = Shared::new(limits, &clock, self.seed, self.keys, self.shadow);
+        let shared = Shared::new(limits, &clock, seed, self.keys, self.shadow);
         Ok(RateLimiter {
             shared: Arc::new(shared),
         })

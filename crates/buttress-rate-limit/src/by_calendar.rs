@@ -73,6 +73,12 @@ impl ByCalendar {
         calendar.convert(old, used, from.moment(now), self.moment(now))
     }
 
+    #[cfg(feature = "persist")]
+    pub(crate) fn restored(&self, used: Used, now: u64) -> Used {
+        let calendar = self.periods.calendar();
+        calendar.restored(used, self.moment(now))
+    }
+
     #[inline]
     fn moment(&self, now: u64) -> Moment {
         self.periods.moment(self.civil.at(now))

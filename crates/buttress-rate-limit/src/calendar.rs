@@ -239,6 +239,19 @@ impl Calendar {
         }
     }
 
+    /// The state of what was spent before a restart, by the clock that is now: in its own period if that is
+    /// now or next, else in this one; nothing if it is over.
+    #[cfg(feature = "persist")]
+    pub(crate) fn restored(&self, used: Used, at: Moment) -> Used {
+        match self.spent_in(used, at) {
+            Some(period) => Used {
+                period_start: period.seconds().0,
+                ..used
+            },
+            None => Used::FRESH,
+        }
+    }
+
     /// The period in which a state's units count, if there are any and it is not over.
     #[inline]
     fn spent_in(&self, used: Used, at: Moment) -> Option<Period> {

@@ -212,6 +212,13 @@ impl Pace {
         Tat::new(self.at(now).saturating_add(ahead))
     }
 
+    /// The state of a bucket that had this far to go until it was full, this many nanoseconds ago.
+    #[cfg(feature = "persist")]
+    pub(crate) fn restored(&self, ahead: u128, elapsed: u64, now: u64) -> Tat {
+        let ahead = ahead.saturating_sub(product(elapsed, self.denominator));
+        Tat::new(self.at(now).saturating_add(ahead))
+    }
+
     /// An instant in the units of the theoretical arrival time.
     #[inline]
     fn at(&self, now: u64) -> u128 {
@@ -220,7 +227,7 @@ impl Pace {
 
     /// How far the theoretical arrival time is ahead of now: what is spent and has not come back.
     #[inline]
-    fn ahead(&self, tat: Tat, now: u64) -> u128 {
+    pub(crate) fn ahead(&self, tat: Tat, now: u64) -> u128 {
         tat.get().saturating_sub(self.at(now))
     }
 

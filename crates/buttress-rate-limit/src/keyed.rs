@@ -27,10 +27,11 @@ pub(crate) struct Keyed {
 }
 
 impl Keyed {
-    /// Tables that are rated for `keys` keys.
-    pub(crate) fn new(keys: usize, settings: &Arc<Settings>) -> Self {
+    /// Tables that are rated for `keys` keys. Where hashes are kept beyond the process they are needed whole.
+    pub(crate) fn new(keys: usize, settings: &Arc<Settings>, whole_hashes: bool) -> Self {
         let paced = settings
             .short_pace()
+            .filter(|_| !whole_hashes)
             .map(|pace| PacedTable::new(keys, settings, &pace));
         let general = OnceLock::new();
         if paced.is_none() {
@@ -134,6 +135,14 @@ impl Keyed {
         self.general
             .get()
             .expect("it is made before the first key goes to it")
+    }
+
+    /// Calls `f` with every account of the general table that owes something, bucket by bucket.
+    #[cfg(feature = "persist")]
+    pub(crate) fn each(&self, now: u64, f: impl FnMut(KeyHash, &Settings, &Account)) {
+        if let Some(general) = self.general.get() {
+            general.each(now, f);
+        }
     }
 
     /// Adds up: how many keys owe something, and what was decided.

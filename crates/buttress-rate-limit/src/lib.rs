@@ -28,6 +28,8 @@
 //! ```
 //!
 //! With feature `http`, `respond_http()` turns refusals into responses, with the fields that clients know.
+//! With feature `persist`, what is spent of quotas of a day or more survives a restart:
+//! `RateLimiter::builder().quota(..).persist(path)`.
 //! The limits of one process are not those of another: a limit that several share needs a store.
 
 mod account;
@@ -43,8 +45,15 @@ mod civil;
 mod config;
 mod decision;
 pub mod duration;
+#[cfg(feature = "persist")]
+mod encoding;
+mod epoch;
+#[cfg(feature = "persist")]
+mod file;
 mod forecast;
 mod gcra;
+#[cfg(feature = "persist")]
+mod kept;
 mod keyed;
 mod layer;
 mod ledger;
@@ -58,6 +67,10 @@ pub mod model;
 mod outlook;
 mod paced_bucket;
 mod paced_table;
+#[cfg(feature = "persist")]
+mod persist;
+#[cfg(feature = "persist")]
+mod persist_error;
 mod place;
 mod quota;
 mod quota_error;
@@ -66,6 +79,8 @@ mod quota_text;
 mod respond;
 mod room;
 mod rules;
+#[cfg(feature = "persist")]
+mod saved;
 mod shared;
 mod short_pace;
 mod sync;
@@ -99,11 +114,17 @@ pub use duration::{DurationError, format_duration, parse_duration};
 pub use layer::{RateLimit, RateLimitLayer};
 pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsError};
-pub use live::{QuotaStanding, Snapshot};
+pub use live::{QuotaStanding, RateLimiterStatus};
+#[cfg(feature = "persist")]
+pub use persist::PersistentBuilder;
+#[cfg(feature = "persist")]
+pub use persist_error::{PersistError, SnapshotError};
 pub use quota::{Quota, Window};
 pub use quota_error::QuotaError;
 #[cfg(feature = "http")]
 pub use respond::{Described, HttpRateLimitLayer, WithFields};
+#[cfg(feature = "persist")]
+pub use saved::{Restored, Snapshot};
 pub use ticket::Spent;
 pub use wait::{RateWait, Waiting};
 #[cfg(feature = "calendar")]

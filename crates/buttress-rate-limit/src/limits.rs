@@ -135,11 +135,9 @@ impl Settings {
         self.quotas.rules.only
     }
 
-    /// That pace in short, if it is all that the table of keys must know. Quotas of a day or more are worth
-    /// whole hashes, so that what was spent of them can outlive the process.
+    /// That pace in short, if it is all that the table of keys must know.
     pub(crate) fn short_pace(&self) -> Option<ShortPace> {
-        let lasts = self.limits.quotas.iter().any(Quota::lasts_a_day);
-        match self.overrides.is_empty() && !lasts {
+        match self.overrides.is_empty() {
             true => ShortPace::new(&self.pace()?),
             false => None,
         }

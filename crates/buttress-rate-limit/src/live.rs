@@ -39,7 +39,7 @@ pub struct QuotaStanding {
 /// What a status page shows of a limiter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Snapshot {
+pub struct RateLimiterStatus {
     /// The quotas kept per key.
     pub quotas: Vec<Quota>,
     /// The quotas kept for all keys together.
@@ -187,7 +187,7 @@ impl RateLimiter {
 
     /// What a status page shows. It goes through the whole table, bucket by bucket.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn status(&self) -> RateLimiterStatus {
         let shared = &self.shared;
         let now = shared.nanos(&Now::new());
         let (mut live_keys, counts) = match shared.made_table() {
@@ -200,7 +200,7 @@ impl RateLimiter {
         let others = everyone.counts;
         drop(everyone);
         let limits = self.limits();
-        Snapshot {
+        RateLimiterStatus {
             quotas: limits.quotas,
             global: limits.global,
             shadow: shared.has(SHADOW),
@@ -265,7 +265,7 @@ impl Shared {
     }
 
     /// Tells those who wait that room may have become free, for a key or with none for everybody.
-    fn announce_room(&self, key: Option<KeyHash>, now: u64) {
+    pub(crate) fn announce_room(&self, key: Option<KeyHash>, now: u64) {
         if self.has_waiters() {
             self.in_room(|room| room.accounts_changed(&self, key, now));
         }

@@ -279,7 +279,7 @@ impl PacedTable {
             true => index ^ self.offset(tag),
             false => index,
         };
-        KeyHash::from_bits(u64::from(tag) << 32 | first as u64)
+        KeyHash::from_number(u64::from(tag) << 32 | first as u64)
     }
 
     /// The bits of a hash that this table knows its keys by.

@@ -335,9 +335,9 @@ impl Quota {
         self.period
     }
 
-    /// Whether it is kept for a day or longer.
-    pub(crate) const fn lasts_a_day(&self) -> bool {
-        self.period >= 86_400_000_000_000
+    /// Whether its period is a day or more, so that a restart must not forgive what was spent of it.
+    pub(crate) const fn outlasts_a_restart(&self) -> bool {
+        self.period >= 86_400 * NANOS_PER_SECOND
     }
 
     const fn paced_in_source(units: u64, period: u64) -> Self {

@@ -1,7 +1,7 @@
 //! Quotas made ready for arithmetic, and what a key has spent under one of them.
 //!
-//! The kinds of window meet here and nowhere else: [`Rule`] asks the algorithm that its quota needs, and a
-//! further kind is one variant of [`Rule`] and of [`State`].
+//! The kinds of window meet here, and in `kept.rs` for what outlasts a restart: [`Rule`] asks the algorithm
+//! that its quota needs, and a further kind is one variant of [`Rule`] and of [`State`].
 
 use std::time::Duration;
 
@@ -138,18 +138,22 @@ impl Rules {
     ///
     /// An equal one goes first, then one of the same kind and period, then the rest in order.
     pub(crate) fn predecessors(&self, old: &Self) -> Vec<Option<usize>> {
-        type Likeness = fn(&Quota, &Quota) -> bool;
-        const LIKENESSES: [Likeness; 3] = [
-            |new, old| {
-                (new.units(), new.period(), new.window())
-                    == (old.units(), old.period(), old.window())
-            },
-            |new, old| new.period() == old.period() && is_alike(new.window(), old.window()),
-            |_, _| true,
-        ];
+        self.takes_over(
+            old,
+            &[
+                is_equal,
+                |new, old| new.period() == old.period() && is_alike(new.window(), old.window()),
+                |_, _| true,
+            ],
+        )
+    }
+
+    /// For every quota of these rules the index of the one that it takes over from, out of `old`: the first
+    /// that is left by the first likeness, then by the next.
+    pub(crate) fn takes_over(&self, old: &Self, likenesses: &[Likeness]) -> Vec<Option<usize>> {
         let mut taken = vec![false; old.len()];
         let mut predecessors = vec![None; self.len()];
-        for alike in LIKENESSES {
+        for alike in likenesses {
             for (quota, predecessor) in self.quotas.iter().zip(&mut predecessors) {
                 if predecessor.is_some() {
                     continue;
@@ -169,6 +173,14 @@ impl From<&[Quota]> for Rules {
     fn from(quotas: &[Quota]) -> Self {
         Self::new(quotas)
     }
+}
+
+/// Whether a quota may take over from another.
+pub(crate) type Likeness = fn(&Quota, &Quota) -> bool;
+
+/// Whether they are the same but for their names.
+pub(crate) fn is_equal(new: &Quota, old: &Quota) -> bool {
+    (new.units(), new.period(), new.window()) == (old.units(), old.period(), old.window())
 }
 
 fn is_alike(new: &Window, old: &Window) -> bool {
@@ -355,14 +367,14 @@ impl State {
 }
 
 impl<'a> View<'a> {
-    fn tat(self) -> Tat {
+    pub(crate) fn tat(self) -> Tat {
         match self {
             Self::Paced(tat) => tat,
             _ => Tat::FRESH,
         }
     }
 
-    fn log(self) -> &'a Log {
+    pub(crate) fn log(self) -> &'a Log {
         match self {
             Self::Rolling(log) => log,
             _ => &NOTHING_SPENT,
@@ -370,7 +382,7 @@ impl<'a> View<'a> {
     }
 
     #[cfg(feature = "calendar")]
-    fn used(self) -> Used {
+    pub(crate) fn used(self) -> Used {
         match self {
             Self::Calendar(used) => used,
             _ => Used::FRESH,

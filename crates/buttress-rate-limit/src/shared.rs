@@ -22,6 +22,7 @@ use crate::waiter::{Arrival, Turn};
 
 pub(crate) struct Shared {
     pub(crate) id: PolicyId,
+    /// When the limiter was made, or earlier, so that what was spent before it was made has its time.
     pub(crate) epoch: Instant,
     /// What civil time it is for instants that are counted from the epoch.
     pub(crate) civil: CivilTime,
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     /// How many were counted as admitted, and then gave back what they had never used.
     released: AtomicU64,
     pub(crate) subscribers: Mutex<Vec<Waker>>,
+    #[cfg(feature = "persist")]
+    pub(crate) persistence: OnceLock<crate::persist::Persistence>,
 }
 
 /// An account outside the table.
@@ -70,7 +73,7 @@ impl Shared {
         keys: usize,
         shadow: bool,
     ) -> Self {
-        let epoch = buttress_core::time::now();
+        let epoch = crate::epoch::epoch_for(&limits);
         let civil = clock.since(epoch);
         let settings = Arc::new(Settings::new(limits, &civil));
         let one = || {
@@ -97,11 +100,13 @@ impl Shared {
             refused_in_room: AtomicU64::new(0),
             released: AtomicU64::new(0),
             subscribers: Mutex::new(Vec::new()),
+            #[cfg(feature = "persist")]
+            persistence: OnceLock::new(),
             current: Mutex::new(settings),
         }
     }
 
-    /// Nanoseconds since the limiter was made.
+    /// Nanoseconds since the epoch.
     #[inline]
     pub(crate) fn nanos(&self, now: &Now) -> u64 {
         self.nanos_at(now.get())
@@ -325,8 +330,13 @@ impl Shared {
     #[cold]
     fn make_table(&self) -> &Keyed {
         let _making = self.making.lock();
-        self.table
-            .get_or_init(|| Keyed::new(self.keys, &self.current.lock()))
+        self.table.get_or_init(|| {
+            Keyed::new(
+                self.keys,
+                &self.current.lock(),
+                self.seed.number().is_some(),
+            )
+        })
     }
 
     /// The table, if any key has come.

@@ -149,6 +149,23 @@ impl Table {
         }
     }
 
+    /// Calls `f` with a copy of every account that owes something, a bucket at a time and outside its lock.
+    #[cfg(feature = "persist")]
+    pub(crate) fn each(&self, now: u64, mut f: impl FnMut(KeyHash, &Settings, &Account)) {
+        for bucket in &self.buckets {
+            let bucket = bucket.0.lock();
+            let settings = Arc::clone(&bucket.settings);
+            let held: [_; SLOTS] = std::array::from_fn(|slot| {
+                let owes = !bucket.is_free(slot, now);
+                owes.then(|| (bucket.keys[slot], bucket.accounts[slot].clone()))
+            });
+            drop(bucket);
+            for (key, account) in held.into_iter().flatten() {
+                f(key, &settings, &account);
+            }
+        }
+    }
+
     /// Forgets what all keys have spent.
     pub(crate) fn reset(&self) {
         for bucket in &self.buckets {

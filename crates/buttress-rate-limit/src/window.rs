@@ -34,22 +34,22 @@ const SLICES: u64 = 4_096;
 
 /// What was spent at one instant, or by one group at most until it.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    time: u64,
+pub(crate) struct Entry {
+    pub(crate) time: u64,
     /// All units spent from the beginning of the log up to and including this entry, wrapping: differences
     /// are exact, and a binary search finds when a given number of units is back.
-    total: u64,
+    pub(crate) total: u64,
 }
 
 /// What one key has spent under a rolling quota.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     /// In order of time; totals strictly grow.
-    entries: VecDeque<Entry>,
+    pub(crate) entries: VecDeque<Entry>,
     /// The total before the first entry.
     base: u64,
     /// The first instant of the youngest group, if it is known.
-    youngest_since: Option<u64>,
+    pub(crate) youngest_since: Option<u64>,
     /// The entries later than this are no groups.
     grouped_until: u64,
 }
@@ -73,7 +73,7 @@ impl Log {
     }
 
     /// The total before the entry at `index`.
-    fn total_before(&self, index: usize) -> u64 {
+    pub(crate) fn total_before(&self, index: usize) -> u64 {
         match index
             .checked_sub(1)
             .and_then(|index| self.entries.get(index))
@@ -88,7 +88,7 @@ impl Log {
         self.entries.back().map_or(self.base, |entry| entry.total)
     }
 
-    fn push(&mut self, time: u64, total: u64) {
+    pub(crate) fn push(&mut self, time: u64, total: u64) {
         if self.entries.len() == self.entries.capacity() {
             // Doubling would hold twice the memory of a log at its bound.
             let held = self.entries.len();
@@ -304,7 +304,7 @@ impl Rolling {
     }
 
     /// Forgets what is older than the period: every entry once, whenever that is.
-    fn expire(&self, log: &mut Log, now: u64) {
+    pub(crate) fn expire(&self, log: &mut Log, now: u64) {
         while let Some(oldest) = log.entries.front()
             && self.until_expired(oldest, now) == 0
         {
@@ -322,7 +322,7 @@ impl Rolling {
     }
 
     /// The index of the oldest entry that has not expired.
-    fn first_live(&self, log: &Log, now: u64) -> usize {
+    pub(crate) fn first_live(&self, log: &Log, now: u64) -> usize {
         match log.entries.front() {
             Some(oldest) if self.until_expired(oldest, now) == 0 => log
                 .entries

@@ -56,7 +56,7 @@ fn trap_11_a_key_never_gets_more_than_its_capacity() {
             }
         });
         assert_eq!(spent.into_inner(), 1_000, "{quota}");
-        assert_eq!(limiter.snapshot().live_keys, 1, "it stands in one place");
+        assert_eq!(limiter.status().live_keys, 1, "it stands in one place");
     }
 }
 
@@ -131,8 +131,8 @@ fn trap_12_several_limits_are_spent_together_or_not_at_all() {
         );
         assert_eq!(standings[1].remaining, 60 - admitted);
     }
-    let snapshot = limiter.snapshot();
-    assert_eq!(snapshot.admitted + snapshot.refused, 4 * 3_000);
+    let status = limiter.status();
+    assert_eq!(status.admitted + status.refused, 4 * 3_000);
 }
 
 #[test]
@@ -165,10 +165,10 @@ fn fresh_keys_that_come_from_all_threads_at_once_have_one_account_each() {
             admitted.fetch_add(u64::from(spends(&limiter, key, 1, at)), Ordering::Relaxed);
         }
     });
-    let snapshot = limiter.snapshot();
+    let status = limiter.status();
     assert_eq!(admitted.into_inner(), 4_000);
-    assert_eq!((snapshot.live_keys, snapshot.evicted), (4_000, 0));
-    assert_eq!(snapshot.admitted + snapshot.refused, 4 * 4_000);
+    assert_eq!((status.live_keys, status.evicted), (4_000, 0));
+    assert_eq!(status.admitted + status.refused, 4 * 4_000);
 }
 
 #[test]
@@ -226,6 +226,6 @@ fn what_is_given_back_by_some_is_spent_by_others_and_all_of_it_adds_up() {
         let kept = kept.into_inner();
         assert!(kept <= 100);
         assert_eq!(limiter.peek(7_u64)[0].remaining, 100 - kept);
-        assert_eq!(limiter.snapshot().admitted, kept);
+        assert_eq!(limiter.status().admitted, kept);
     }
 }

@@ -88,7 +88,7 @@ async fn by_a_key_every_key_has_its_own_and_without_one_the_request_is_told_so()
         assert_eq!(missing.reason(), Reason::MissingKey);
         assert_eq!((missing.when(), missing.limit()), (When::Never, None));
     }
-    assert_eq!(limiter.snapshot().live_keys, 2, "there is no anonymous key");
+    assert_eq!(limiter.status().live_keys, 2, "there is no anonymous key");
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,8 +136,8 @@ async fn whoever_is_exempt_is_not_counted() {
     for _ in 0..5 {
         sends(&service, probe.clone()).await.unwrap();
     }
-    let snapshot = limiter.snapshot();
-    assert_eq!((snapshot.admitted, snapshot.refused), (1, 1));
+    let status = limiter.status();
+    assert_eq!((status.admitted, status.refused), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -306,11 +306,8 @@ async fn it_waits_when_it_is_told_to_and_no_longer() {
         }
     }
     assert_eq!(times, [Duration::ZERO, SECOND, 2 * SECOND]);
-    let snapshot = limiter.snapshot();
-    assert_eq!(
-        (snapshot.admitted, snapshot.refused, snapshot.waiting),
-        (4, 1, 0)
-    );
+    let status = limiter.status();
+    assert_eq!((status.admitted, status.refused, status.waiting), (4, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -361,8 +358,8 @@ async fn an_observer_hears_and_shadow_refuses_nothing() {
     for _ in 0..5 {
         sends(&service, of("a")).await.unwrap();
     }
-    let snapshot = shadow.limiter().snapshot();
-    assert_eq!((snapshot.admitted, snapshot.refused), (1, 4));
+    let status = shadow.limiter().status();
+    assert_eq!((status.admitted, status.refused), (1, 4));
 }
 
 #[test]

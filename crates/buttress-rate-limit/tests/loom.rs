@@ -122,9 +122,9 @@ fn of_two_who_want_the_last_unit_of_a_fresh_key_one_gets_it() {
         let other = spawn(&limiter, |limiter| admits(&limiter, "a"));
         let admitted = admits(&limiter, "a") + other.join().unwrap();
         assert_eq!(admitted, 1);
-        let snapshot = limiter.snapshot();
-        assert_eq!(snapshot.live_keys, 1, "it stands in one place");
-        assert_eq!((snapshot.admitted, snapshot.refused), (2, 1));
+        let status = limiter.status();
+        assert_eq!(status.live_keys, 1, "it stands in one place");
+        assert_eq!((status.admitted, status.refused), (2, 1));
     });
 }
 
@@ -153,7 +153,7 @@ fn keys_that_share_buckets_the_other_way_round_do_not_lock_each_other_out() {
         let other = spawn(&limiter, move |limiter| limiter.check(even, 1).is_ok());
         assert!(limiter.check(odd, 1).is_ok());
         assert!(other.join().unwrap());
-        assert_eq!(limiter.snapshot().live_keys, 2);
+        assert_eq!(limiter.status().live_keys, 2);
     });
 }
 
@@ -233,7 +233,7 @@ fn a_refund_while_somebody_comes_to_wait_is_not_slept_through() {
             refund.join().unwrap();
             is_served_in_the_end(sleeper);
             assert_eq!(left(&limiter, "a"), [0]);
-            assert_eq!(limiter.snapshot().waiting, 0);
+            assert_eq!(limiter.status().waiting, 0);
         });
     }
 }
@@ -260,7 +260,7 @@ fn shadow_while_somebody_comes_to_wait_is_not_slept_through() {
         let sleeper = Sleeper::waits(&limiter, "a");
         change.join().unwrap();
         is_served_in_the_end(sleeper);
-        assert_eq!(limiter.snapshot().waiting, 0);
+        assert_eq!(limiter.status().waiting, 0);
     });
 }
 
@@ -277,7 +277,7 @@ fn a_unit_that_comes_back_while_the_first_leaves_goes_to_the_next() {
         leave.join().unwrap();
         is_served_in_the_end(stays);
         assert_eq!(left(&limiter, "a"), [0]);
-        assert_eq!(limiter.snapshot().admitted, 3, "the warm one, and two");
+        assert_eq!(limiter.status().admitted, 3, "the warm one, and two");
     });
 }
 
@@ -310,9 +310,9 @@ fn when_all_leave_everything_is_given_back() {
         refund.join().unwrap();
         leave.join().unwrap();
         assert_eq!(left(&limiter, "a"), [1]);
-        let snapshot = limiter.snapshot();
-        assert_eq!((snapshot.waiting, snapshot.live_keys), (0, 0));
-        assert_eq!(snapshot.admitted, 2, "the warm one, and the first");
+        let status = limiter.status();
+        assert_eq!((status.waiting, status.live_keys), (0, 0));
+        assert_eq!(status.admitted, 2, "the warm one, and the first");
     });
 }
 

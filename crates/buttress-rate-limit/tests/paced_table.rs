@@ -35,9 +35,9 @@ fn at_rated_load_no_key_is_displaced() {
                 assert_eq!(admits, round < 2, "{key} in round {round}, seed {seed}");
             }
         }
-        let snapshot = limiter.snapshot();
-        assert_eq!((snapshot.live_keys, snapshot.evicted), (65_536, 0));
-        assert_eq!((snapshot.admitted, snapshot.refused), (131_072, 65_536));
+        let status = limiter.status();
+        assert_eq!((status.live_keys, status.evicted), (65_536, 0));
+        assert_eq!((status.admitted, status.refused), (131_072, 65_536));
     }
 }
 
@@ -49,7 +49,7 @@ fn even_beyond_rated_load_nearly_every_key_is_exact() {
     for key in 0..117_964_u64 {
         spends(&limiter, limiter.hash(key), 1, at);
     }
-    let displaced = limiter.snapshot().evicted;
+    let displaced = limiter.status().evicted;
     assert!(
         displaced < 1_180,
         "{displaced} of 117,964, above one in a hundred"
@@ -76,12 +76,12 @@ fn trap_13_ten_million_random_keys_gain_a_limited_key_nothing() {
             assert_eq!(forgiven.count(), 0, "after {key} keys");
         }
     }
-    let snapshot = limiter.snapshot();
+    let status = limiter.status();
     assert_eq!(
-        snapshot.live_keys, 131_072,
+        status.live_keys, 131_072,
         "twice the rated keys, and no more"
     );
-    assert_eq!(snapshot.live_keys as u64 + snapshot.evicted, 10_000_100);
+    assert_eq!(status.live_keys as u64 + status.evicted, 10_000_100);
 }
 
 #[test]
@@ -136,10 +136,10 @@ fn what_was_spent_goes_along_to_every_other_kind_of_limit_and_key() {
     };
     limiter.set_limits(limits).expect("they can be enforced");
     assert!((0..900).all(|key| left(key) == 30 - (key % 10 + 1)));
-    assert_eq!(limiter.snapshot().live_keys, 900);
-    assert_eq!(limiter.snapshot().admitted, 900);
+    assert_eq!(limiter.status().live_keys, 900);
+    assert_eq!(limiter.status().admitted, 900);
     limiter.reset_all();
-    assert_eq!(limiter.snapshot().live_keys, 0);
+    assert_eq!(limiter.status().live_keys, 0);
 }
 
 fn paced() -> impl Strategy<Value = Quota> {

@@ -35,9 +35,9 @@ fn while_fewer_keys_are_live_than_the_table_is_rated_for_every_one_is_exact() {
                 assert_eq!(admits, round < 2, "{key} in round {round}, seed {seed}");
             }
         }
-        let snapshot = limiter.snapshot();
-        assert_eq!((snapshot.live_keys, snapshot.evicted), (60_000, 0));
-        assert_eq!((snapshot.admitted, snapshot.refused), (120_000, 60_000));
+        let status = limiter.status();
+        assert_eq!((status.live_keys, status.evicted), (60_000, 0));
+        assert_eq!((status.admitted, status.refused), (120_000, 60_000));
     }
 }
 
@@ -52,7 +52,7 @@ fn a_full_table_makes_room_as_units_come_back_and_is_never_swept() {
             assert!(!spends(&limiter, limiter.hash((generation, key)), 1, at));
         }
     }
-    assert_eq!(limiter.snapshot().evicted, 0);
+    assert_eq!(limiter.status().evicted, 0);
 }
 
 #[test]
@@ -73,13 +73,10 @@ fn trap_13_a_flood_of_keys_does_not_forgive_a_debt_or_grow_the_table() {
             assert_eq!(forgiven, None, "after {key} keys");
         }
     }
-    let snapshot = limiter.snapshot();
-    assert_eq!(
-        snapshot.live_keys, 2_048,
-        "twice the rated keys, and no more"
-    );
-    assert_eq!(snapshot.live_keys as u64 + snapshot.evicted, 1_000_000 + 4);
-    assert_eq!(snapshot.admitted, 1_000_000 + 4);
+    let status = limiter.status();
+    assert_eq!(status.live_keys, 2_048, "twice the rated keys, and no more");
+    assert_eq!(status.live_keys as u64 + status.evicted, 1_000_000 + 4);
+    assert_eq!(status.admitted, 1_000_000 + 4);
 }
 
 #[test]
@@ -87,11 +84,11 @@ fn trap_13_refused_strangers_and_looks_displace_nobody() {
     let at = now();
     let limiter = limiter(Quota::per_hour(5), 8, 3);
     let mut key = 0_u64;
-    while limiter.snapshot().live_keys < 16 {
+    while limiter.status().live_keys < 16 {
         spends(&limiter, limiter.hash(key), 1, at);
         key += 1;
     }
-    let evicted = limiter.snapshot().evicted;
+    let evicted = limiter.status().evicted;
     for stranger in 1_000_000..1_002_000_u64 {
         let key = limiter.hash(stranger);
         assert!(!spends(&limiter, key, 6, at), "it is above the capacity");
@@ -100,7 +97,7 @@ fn trap_13_refused_strangers_and_looks_displace_nobody() {
         limiter.refund(stranger, 3);
         limiter.reset(stranger);
     }
-    assert_eq!(limiter.snapshot().evicted, evicted);
+    assert_eq!(limiter.status().evicted, evicted);
 }
 
 #[test]
@@ -113,8 +110,8 @@ fn tables_of_any_size_work() {
         for key in 0..1_000_u64 {
             assert!(spends(&limiter, limiter.hash(key), 1, at));
         }
-        let snapshot = limiter.snapshot();
-        assert_eq!(snapshot.live_keys as u64 + snapshot.evicted, 1_001);
+        let status = limiter.status();
+        assert_eq!(status.live_keys as u64 + status.evicted, 1_001);
     }
 }
 
@@ -164,6 +161,6 @@ proptest! {
             let expected = exact.spends(key, cost, milli);
             prop_assert_eq!(spends(&limiter, limiter.hash(key), cost, at), expected);
         }
-        prop_assert_eq!(limiter.snapshot().evicted, 0);
+        prop_assert_eq!(limiter.status().evicted, 0);
     }
 }

@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use buttress::rate_limit::{LimitsError, Snapshot};
+use buttress::rate_limit::{LimitsError, RateLimiterStatus};
 use buttress::{ApiKey, ClientIp, RateLimitLayer, RateLimiter};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -87,17 +87,17 @@ async fn search(Query(Search { q }): Query<Search>) -> Json<Value> {
 }
 
 async fn status(State(limiters): State<Limiters>) -> Json<Value> {
-    let show = |snapshot: Snapshot| {
+    let show = |status: RateLimiterStatus| {
         json!({
-            "quotas": snapshot.quotas,
-            "live_keys": snapshot.live_keys,
-            "admitted": snapshot.admitted,
-            "refused": snapshot.refused,
-            "evicted": snapshot.evicted,
+            "quotas": status.quotas,
+            "live_keys": status.live_keys,
+            "admitted": status.admitted,
+            "refused": status.refused,
+            "evicted": status.evicted,
         })
     };
     Json(json!({
-        "chat": show(limiters.chat.snapshot()),
-        "search": show(limiters.search.snapshot()),
+        "chat": show(limiters.chat.status()),
+        "search": show(limiters.search.status()),
     }))
 }

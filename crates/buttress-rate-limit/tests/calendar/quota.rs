@@ -231,9 +231,9 @@ async fn a_limiter_goes_by_its_wall_clock_which_goes_by_tokios() {
     tokio::time::advance(Duration::from_secs(82_799)).await;
     let refused = limiter.check("alice", 1).unwrap_err();
     assert_eq!(refused.retry_after(), Some(Duration::from_secs(1)));
-    assert_eq!(limiter.snapshot().live_keys, 1);
+    assert_eq!(limiter.status().live_keys, 1);
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert_eq!(limiter.snapshot().live_keys, 0);
+    assert_eq!(limiter.status().live_keys, 0);
     assert!(limiter.check("alice", 1).is_ok());
     assert!(limiter.check("alice", 1).is_err());
     limiter.set_quota("3/day calendar America/New_York".parse().unwrap());

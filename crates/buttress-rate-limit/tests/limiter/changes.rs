@@ -23,7 +23,7 @@ async fn a_refund_gives_back_and_never_more_than_the_capacity() {
     limiter.refund("never seen", u64::MAX);
     assert_eq!(left(&limiter, "never seen"), [5, 4, 9]);
     limiter.refund("a", 0);
-    assert_eq!(limiter.snapshot().live_keys, 0);
+    assert_eq!(limiter.status().live_keys, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,7 +39,7 @@ async fn a_reset_forgives_a_key_and_not_what_is_kept_for_all() {
     for key in ["a", "b"] {
         assert_eq!(left(&limiter, key), [2, 9]);
     }
-    assert_eq!(limiter.snapshot().admitted, 2, "counts stay");
+    assert_eq!(limiter.status().admitted, 2, "counts stay");
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +141,7 @@ async fn a_limit_for_all_can_become_one_for_each_and_back() {
         })
         .unwrap();
     assert_eq!(drain(&limiter, "c"), 5);
-    assert_eq!(limiter.snapshot().admitted, 12);
+    assert_eq!(limiter.status().admitted, 12);
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn changes_at_the_same_time_are_not_lost() {
     assert_eq!(limiter.limits().overrides.len(), 200);
     limiter.set_shadow(true);
     limiter.set_quota(Quota::per_hour(1));
-    assert!(limiter.snapshot().shadow, "other limits keep the mode");
+    assert!(limiter.status().shadow, "other limits keep the mode");
 }
 
 #[test]

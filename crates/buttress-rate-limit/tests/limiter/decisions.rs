@@ -38,9 +38,9 @@ async fn a_cost_of_nothing_is_always_admitted_and_spends_nothing() {
         limiter.check("a", 0).unwrap();
     }
     assert_eq!(left(&limiter, "a"), [0, 0]);
-    assert_eq!(limiter.snapshot().admitted, 11);
+    assert_eq!(limiter.status().admitted, 11);
     limiter.check("stranger", 0).unwrap();
-    assert_eq!(limiter.snapshot().live_keys, 1, "and takes no place");
+    assert_eq!(limiter.status().live_keys, 1, "and takes no place");
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,7 +80,7 @@ async fn trap_12_a_refusal_spends_nothing_anywhere() {
     }
     assert_eq!(left(&limiter, "b"), [10, 3, 2, 47], "by that of all");
     assert_eq!(
-        limiter.snapshot().live_keys,
+        limiter.status().live_keys,
         1,
         "a refused stranger takes no place"
     );
@@ -123,9 +123,9 @@ async fn looking_spends_nothing_and_says_what_spending_would_say() {
     assert_eq!(limiter.would_admit("a", 6), limiter.check("a", 6));
     assert!(limiter.would_admit("a", 6).is_err());
     assert_eq!(left(&limiter, "a"), [0, 3, 98]);
-    let snapshot = limiter.snapshot();
+    let status = limiter.status();
     assert_eq!(
-        (snapshot.admitted, snapshot.refused),
+        (status.admitted, status.refused),
         (1, 2),
         "looks do not count"
     );
@@ -157,9 +157,9 @@ async fn without_a_key_there_is_one_limit_for_everybody() {
     assert_eq!(admitted.count(), 3);
     assert_eq!(limiter.peek_hash(demand.key)[0].remaining, 0);
     assert_eq!(left(&limiter, "a"), [3], "which is no key's");
-    let snapshot = limiter.snapshot();
+    let status = limiter.status();
     assert_eq!(
-        (snapshot.admitted, snapshot.refused, snapshot.live_keys),
+        (status.admitted, status.refused, status.live_keys),
         (3, 7, 1)
     );
 }
@@ -214,7 +214,7 @@ async fn what_was_spent_stays_spent_unless_it_was_never_used() {
     assert_eq!(permit.ticket().and_then(Ticket::key), Some(other.key));
     limiter.release(&other, permit, &Now::new());
     assert_eq!(left(&limiter, "b"), [5, 5, 4]);
-    assert_eq!(limiter.snapshot().admitted, 3, "as if it had not been");
+    assert_eq!(limiter.status().admitted, 3, "as if it had not been");
     limiter.release(&other, Permit::exempt(), &Now::new());
     assert_eq!(left(&limiter, "b"), [5, 5, 4]);
 }
@@ -234,13 +234,13 @@ async fn in_shadow_nothing_is_refused_or_spent_beyond_the_limit_and_all_is_count
     assert_eq!(shadowed, [false, false, true, true, true]);
     limiter.check("a", 100).unwrap();
     limiter.would_admit("a", 100).unwrap();
-    let snapshot = limiter.snapshot();
-    assert_eq!((snapshot.admitted, snapshot.refused), (2, 4));
-    assert!(snapshot.shadow);
+    let status = limiter.status();
+    assert_eq!((status.admitted, status.refused), (2, 4));
+    assert!(status.shadow);
     let shadowed = limiter.try_admit(&demand, &Now::new()).unwrap();
     limiter.release(&demand, shadowed, &Now::new());
     assert_eq!(left(&limiter, "a"), [0], "it has nothing to give back");
-    assert_eq!(limiter.snapshot().admitted, 2);
+    assert_eq!(limiter.status().admitted, 2);
     limiter.set_shadow(false);
     limiter.check("a", 1).unwrap_err();
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use buttress_core::{Describe, Now};
-use buttress_rate_limit::{Quota, RateLimiter, Snapshot};
+use buttress_rate_limit::{Quota, RateLimiter, RateLimiterStatus};
 
 use crate::{limiter, quotas};
 
@@ -71,21 +71,21 @@ fn a_quota_is_called_as_it_was_named_or_default_or_by_its_text() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_snapshot_counts_to_the_unit() {
+async fn the_status_counts_to_the_unit() {
     let limiter = RateLimiter::builder()
         .quotas(quotas(&["2/minute"]))
         .global(quotas(&["1k/hour"]))
         .keys(64)
         .build()
         .unwrap();
-    let empty = limiter.snapshot();
+    let empty = limiter.status();
     assert_eq!((empty.live_keys, empty.admitted, empty.refused), (0, 0, 0));
     for key in 0..30_u32 {
         for _ in 0..5 {
             let _ = limiter.check(key, 1);
         }
     }
-    let expected = Snapshot {
+    let expected = RateLimiterStatus {
         quotas: quotas(&["2/minute"]),
         global: quotas(&["1k/hour"]),
         shadow: false,
@@ -95,9 +95,9 @@ async fn a_snapshot_counts_to_the_unit() {
         refused: 90,
         evicted: 0,
     };
-    assert_eq!(limiter.snapshot(), expected);
+    assert_eq!(limiter.status(), expected);
     tokio::time::advance(60 * SECOND).await;
-    let later = limiter.snapshot();
+    let later = limiter.status();
     assert_eq!(
         (later.live_keys, later.admitted),
         (0, 60),
@@ -107,8 +107,8 @@ async fn a_snapshot_counts_to_the_unit() {
     for key in 0..5_u32 {
         let _ = of_all.check(key, 1);
     }
-    let snapshot = of_all.snapshot();
-    assert_eq!((snapshot.admitted, snapshot.refused), (2, 3));
+    let status = of_all.status();
+    assert_eq!((status.admitted, status.refused), (2, 3));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn clones_share_everything() {
     clone.check("a", 1).unwrap_err();
     clone.set_quota(Quota::per_hour(3));
     limiter.check("a", 1).unwrap();
-    assert_eq!(clone.snapshot(), limiter.snapshot());
+    assert_eq!(clone.status(), limiter.status());
     assert_eq!(clone.id(), limiter.id());
     let debug = format!("{limiter:?}");
     assert!(

@@ -18,7 +18,7 @@ async fn who_leaves_gives_its_place_back_and_those_behind_move_up() {
     pass(Duration::from_millis(100)).await;
     leaves.abort();
     settle().await;
-    assert_eq!(limiter.snapshot().waiting, 2);
+    assert_eq!(limiter.status().waiting, 2);
     let newcomer = spawn(&limiter, "a", 1, Duration::from_millis(2_900), start);
     assert_eq!(first.await.unwrap(), (1_000, true));
     assert_eq!(last.await.unwrap(), (2_000, true));
@@ -48,12 +48,12 @@ async fn a_grant_that_nobody_took_goes_to_the_next() {
     pass(SECOND).await;
     // Somebody looks, so that the first is granted, but it does not come to take it.
     limiter.check("a", 1).unwrap_err();
-    assert_eq!(limiter.snapshot().admitted, 2);
+    assert_eq!(limiter.status().admitted, 2);
     pass(SECOND / 2).await;
     drop(unclaimed);
     assert_eq!(next.await.unwrap(), (1_500, true));
-    let snapshot = limiter.snapshot();
-    assert_eq!((snapshot.admitted, snapshot.waiting), (2, 0));
+    let status = limiter.status();
+    assert_eq!((status.admitted, status.waiting), (2, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,7 +86,7 @@ async fn everything_is_given_back_when_all_leave() {
             drop(waiting.swap_remove(waiting.len() / 2));
         }
         pass(2 * SECOND).await;
-        assert_eq!(limiter.snapshot().waiting, 0);
+        assert_eq!(limiter.status().waiting, 0);
         for standing in limiter.peek("a") {
             assert_eq!(standing.remaining, 2);
         }
@@ -129,7 +129,7 @@ async fn an_admission_that_is_released_serves_the_next() {
     pass(SECOND).await;
     limiter.release(&demand, permit, &Now::new());
     assert_eq!(next.await.unwrap(), (1_000, true));
-    assert_eq!(limiter.snapshot().admitted, 1);
+    assert_eq!(limiter.status().admitted, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,7 +216,7 @@ async fn a_limit_for_all_that_comes_or_goes_while_they_wait_is_in_force_at_once(
             ..with("1/minute", &["2/hour"])
         })
         .unwrap();
-    assert_eq!(limiter.snapshot().waiting, 0);
+    assert_eq!(limiter.status().waiting, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,13 +38,13 @@ async fn the_same_key_goes_in_order_of_arrival_and_other_keys_do_not_wait_for_it
     let (limiter, start) = (limiter(&["1/second"], &[]), now());
     let first = [(); 3].map(|()| spawn(&limiter, "a", 1, LONG, start));
     let other = [(); 2].map(|()| spawn(&limiter, "b", 1, LONG, start));
-    assert_eq!(limiter.snapshot().waiting, 3);
+    assert_eq!(limiter.status().waiting, 3);
     assert_eq!(
         times(first).await,
         [(0, true), (1_000, true), (2_000, true)]
     );
     assert_eq!(times(other).await, [(0, true), (1_000, true)]);
-    assert_eq!(limiter.snapshot().waiting, 0);
+    assert_eq!(limiter.status().waiting, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,8 +97,8 @@ async fn whoever_would_wait_longer_than_it_may_is_refused_and_as_long_is_allowed
         times([exactly, second]).await,
         [(1_000, true), (2_000, true)]
     );
-    let snapshot = limiter.snapshot();
-    assert_eq!((snapshot.admitted, snapshot.refused), (3, 1));
+    let status = limiter.status();
+    assert_eq!((status.admitted, status.refused), (3, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,11 +177,7 @@ async fn who_does_not_wait_goes_behind_those_who_do() {
         assert!(rejection.violates(0));
     }
     limiter.check("b", 1).unwrap();
-    assert_eq!(
-        limiter.snapshot().waiting,
-        1,
-        "looking leaves nobody behind"
-    );
+    assert_eq!(limiter.status().waiting, 1, "looking leaves nobody behind");
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,9 +247,9 @@ async fn in_shadow_nobody_waits_and_nothing_is_spent_beyond_the_limit() {
         assert!(permit.ticket().is_some_and(buttress_core::Ticket::shadowed));
     }
     assert!(matches!(admit(&limiter, "a", 1, LONG), Verdict::Now(Ok(_))));
-    let snapshot = limiter.snapshot();
-    assert_eq!((snapshot.admitted, snapshot.refused), (1, 4));
-    assert_eq!((snapshot.waiting, snapshot.shadow), (0, true));
+    let status = limiter.status();
+    assert_eq!((status.admitted, status.refused), (1, 4));
+    assert_eq!((status.waiting, status.shadow), (0, true));
     limiter.set_shadow(false);
     pass(SECOND).await;
     limiter.check("a", 1).unwrap();

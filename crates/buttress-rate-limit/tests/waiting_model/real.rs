@@ -67,12 +67,12 @@ pub(crate) fn run(scenario: &Scenario) -> Vec<Outcome> {
             tokio::time::advance(Duration::from_millis(1)).await;
             milli += 1;
         }
-        let snapshot = drive.limiter.snapshot();
-        assert_eq!(snapshot.waiting, 0);
+        let status = drive.limiter.status();
+        assert_eq!(status.waiting, 0);
         let admitted =
             |outcome: &&Option<Outcome>| matches!(outcome, Some(Outcome::Admitted { .. }));
         let count = drive.outcomes.iter().filter(admitted).count();
-        assert_eq!(snapshot.admitted, u64::try_from(count).unwrap_or(u64::MAX));
+        assert_eq!(status.admitted, u64::try_from(count).unwrap_or(u64::MAX));
         drive.outcomes.into_iter().flatten().collect()
     })
 }
