@@ -37,6 +37,10 @@ mod builder;
 mod by_calendar;
 #[cfg(feature = "calendar")]
 mod calendar;
+mod charge;
+mod charge_if;
+#[cfg(feature = "http")]
+mod charge_status;
 #[cfg(feature = "calendar")]
 mod civil;
 #[cfg(feature = "serde")]
@@ -87,6 +91,10 @@ pub mod algorithm {
 
 pub use ask::{Cost, Deadline, RateAsk, RateDemand};
 pub use builder::{DEFAULT_KEYS, RateLimiterBuilder};
+pub use charge::{Charge, Charged, ChargedTicket, ChargedWait, Judged, UNITS};
+pub use charge_if::{ChargeAnswer, ChargeBy, Replaceable};
+#[cfg(feature = "http")]
+pub use charge_status::{ByStatusCode, ChargeByStatus};
 #[cfg(feature = "calendar")]
 pub use civil::Unit;
 #[cfg(feature = "serde")]
@@ -99,7 +107,7 @@ pub use live::{QuotaStanding, Snapshot};
 pub use quota::{Quota, Window};
 pub use quota_error::QuotaError;
 #[cfg(feature = "http")]
-pub use respond::{Described, HttpRateLimitLayer, WithFields};
+pub use respond::{Described, HasFields, HttpRateLimitLayer, WithFields};
 pub use ticket::Spent;
 pub use wait::{RateWait, Waiting};
 #[cfg(feature = "calendar")]

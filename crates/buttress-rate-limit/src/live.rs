@@ -212,6 +212,14 @@ impl RateLimiter {
         }
     }
 
+    /// Gives back what a request has spent that does not count. It stays one that was admitted.
+    pub(crate) fn uncharge(&self, spent: Spent, now: &Now) {
+        let (shared, key) = (&self.shared, spent.key_hash());
+        let nanos = shared.nanos(now);
+        shared.give_back(key, spent.cost(), Some(spent.at()), nanos);
+        shared.announce_room(Some(key), nanos);
+    }
+
     /// Takes back an admission that was never used.
     pub(crate) fn take_back(&self, key: KeyHash, spent: Spent, now: &Now) {
         let nanos = self.shared.nanos(now);
