@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{get as on_get, post};
 use buttress::http::header;
+use buttress::rate_limit::Penalty;
 use buttress::{Quota, RateLimitLayer, RateLimiter};
 use futures_util::future::join_all;
 use http::StatusCode;
@@ -70,7 +71,11 @@ async fn wrong_guesses_all_at_once_are_never_more_than_the_limit() {
     let client = client();
     let guess = |index: u32| {
         let client = client.clone();
-        let password = if index % 4 == 0 { "right" } else { "wrong" };
+        let password = if index.is_multiple_of(4) {
+            "right"
+        } else {
+            "wrong"
+        };
         tokio::spawn(async move { tries(&client, address, password).await })
     };
     let answers = join_all((0..200).map(guess)).await;
@@ -106,4 +111,38 @@ async fn what_has_not_changed_costs_nothing_and_fields_may_be_chosen_later() {
         assert_eq!((answer.status, answer.left()[0].1), (200, left));
     }
     assert_eq!(get(address, "/cached").await.status, 429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_on_guessing_is_banned_until_somebody_lifts_it() {
+    let limit = RateLimitLayer::new(Quota::rolling(1, HOUR))
+        .by(header("x-account"))
+        .penalty(Penalty::ban(2, 24 * HOUR));
+    let limiter = limit.limiter().clone();
+    let limit = limit
+        .respond_http()
+        .charge_if_status(|status| status == StatusCode::UNAUTHORIZED);
+    let app = Router::new()
+        .route("/login", post(login))
+        .route_layer(limit);
+    let (address, client) = (serve(app).await, client());
+    assert_eq!(tries(&client, address, "wrong").await.status, 401);
+    let quota = tries(&client, address, "wrong").await;
+    assert!(quota.number("retry-after") <= 3600);
+    for _ in 0..2 {
+        let banned = tries(&client, address, "right").await;
+        assert_eq!(banned.status, 429);
+        assert!((86_000..=86_400).contains(&banned.number("retry-after")));
+    }
+    limiter.reset("ann");
+    let banned = tries(&client, address, "right").await;
+    assert_eq!(banned.status, 429, "it is more than a used up quota");
+    let problem = banned.json();
+    assert_eq!(problem["violated-policies"], serde_json::json!([]));
+    let detail = "Requests came too fast for too often, and are refused for a time.";
+    assert_eq!(problem["detail"], detail);
+    let ban = limiter.bans()[0];
+    assert_eq!(ban.refusals, 4);
+    assert!(limiter.lift_hash(ban.key));
+    assert_eq!(tries(&client, address, "right").await.status, 200);
 }

@@ -9,6 +9,7 @@ use buttress_core::{KeyHash, Seed};
 
 use crate::limiter::RateLimiter;
 use crate::limits::{Limits, LimitsError};
+use crate::penalty::Penalty;
 use crate::quota::Quota;
 use crate::shared::Shared;
 
@@ -25,6 +26,7 @@ pub struct RateLimiterBuilder {
     seed: Seed,
     shadow: bool,
     wall_clock: Option<WallClock>,
+    penalty: Option<Penalty>,
 }
 
 /// Other quotas for a key that is hashed when the seed is known.
@@ -50,6 +52,7 @@ impl Default for RateLimiterBuilder {
             seed: Seed::random(),
             shadow: false,
             wall_clock: None,
+            penalty: None,
         }
     }
 }
@@ -117,6 +120,13 @@ impl RateLimiterBuilder {
         self
     }
 
+    /// What repeated refusals of a key lead to.
+    #[must_use]
+    pub fn penalty(mut self, penalty: Penalty) -> Self {
+        self.penalty = Some(penalty);
+        self
+    }
+
     /// What civil time it is, which decides when the periods of calendar quotas begin; that of the system if
     /// not said.
     #[must_use]
@@ -140,8 +150,12 @@ impl RateLimiterBuilder {
         limits.check()?;
         let clock = self.wall_clock.unwrap_or_default();
         let shared = Shared::new(limits, &clock, self.seed, self.keys, self.shadow);
-        Ok(RateLimiter {
+        let limiter = RateLimiter {
             shared: Arc::new(shared),
-        })
+        };
+        if self.penalty.is_some() {
+            limiter.set_penalty(self.penalty);
+        }
+        Ok(limiter)
     }
 }

@@ -25,6 +25,7 @@ use crate::wait::Waiting;
 /// - what becomes of what does not fit: [`wait`](Self::wait), [`shadow`](Self::shadow),
 ///   [`as_box_error`](Self::as_box_error), [`on_reject`](Self::on_reject), and with feature `http`
 ///   `respond_http` and its relatives;
+/// - what repeated refusals lead to: [`penalty`](Self::penalty);
 /// - which requests count: [`charge_if`](Self::charge_if), [`charge_if_response`](Self::charge_if_response),
 ///   and with feature `http` `charge_if_status`;
 /// - who hears of it: [`observe`](Self::observe).

@@ -32,6 +32,7 @@
 
 mod account;
 mod ask;
+mod bans;
 mod builder;
 #[cfg(feature = "calendar")]
 mod by_calendar;
@@ -58,7 +59,12 @@ mod live;
 #[cfg(buttress_loom)]
 #[doc(hidden)]
 pub mod model;
+mod offence;
+mod offenders;
 mod outlook;
+mod penalties;
+mod penalty;
+mod penalty_error;
 mod place;
 mod quota;
 mod quota_error;
@@ -85,11 +91,14 @@ pub mod algorithm {
     #[cfg(feature = "calendar")]
     pub use crate::civil::Period;
     pub use crate::gcra::{Pace, Tat, Verdict};
+    pub use crate::offence::Offence;
+    pub use crate::offenders::Offenders;
     pub use crate::rules::{Rules, Standing, When};
     pub use crate::window::{EXACT_ENTRIES, Log, MAX_ENTRIES, Rolling};
 }
 
 pub use ask::{Cost, Deadline, RateAsk, RateDemand};
+pub use bans::Ban;
 pub use builder::{DEFAULT_KEYS, RateLimiterBuilder};
 pub use charge::{Charge, Charged, ChargedTicket, ChargedWait, Judged, UNITS};
 pub use charge_if::{ChargeAnswer, ChargeBy, Replaceable};
@@ -104,6 +113,8 @@ pub use layer::{RateLimit, RateLimitLayer};
 pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsError};
 pub use live::{QuotaStanding, Snapshot};
+pub use penalty::{DEFAULT_OFFENDERS, Penalty};
+pub use penalty_error::PenaltyError;
 pub use quota::{Quota, Window};
 pub use quota_error::QuotaError;
 #[cfg(feature = "http")]

@@ -12,6 +12,7 @@ use crate::account::Account;
 use crate::ask::RateDemand;
 use crate::decision::{Refused, Side, check, refused_by_key};
 use crate::limits::{Limits, Settings};
+use crate::penalties::Penalties;
 use crate::room::Room;
 use crate::rules::Rules;
 use crate::sync::{AtomicUsize, Mutex};
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     /// How many were counted as admitted, and then gave back what they had never used.
     released: AtomicU64,
     pub(crate) subscribers: Mutex<Vec<Waker>>,
+    pub(crate) penalties: Penalties,
 }
 
 /// An account outside the table.
@@ -95,6 +97,7 @@ impl Shared {
             refused_in_room: AtomicU64::new(0),
             released: AtomicU64::new(0),
             subscribers: Mutex::new(Vec::new()),
+            penalties: Penalties::default(),
             current: Mutex::new(settings),
         }
     }
@@ -127,6 +130,11 @@ impl Shared {
     #[inline]
     pub(crate) fn try_spend(&self, demand: &RateDemand, now: &Now) -> Result<Spent, Rejection> {
         let nanos = self.nanos(now);
+        if self.penalties.may_concern(nanos)
+            && let Some(answer) = self.refuse_penalised(demand, nanos)
+        {
+            return answer;
+        }
         // What costs nothing waits behind nobody.
         let result = match demand.cost > 0 && self.has_waiters() {
             false => self.spend(demand.key, demand.cost, nanos, true),
@@ -134,8 +142,7 @@ impl Shared {
         };
         match result {
             Ok(at) => Ok(Spent::new(demand, at)),
-            Err(_) if self.has(SHADOW) => Ok(Spent::shadowed(demand)),
-            Err(refused) => Err(self.rejection(demand.key, Reason::RateLimit, &refused)),
+            Err(refused) => self.refuse(demand, Reason::RateLimit, refused, nanos),
         }
     }
 

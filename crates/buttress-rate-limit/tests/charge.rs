@@ -143,7 +143,7 @@ async fn what_waited_and_was_never_sent_is_given_back() {
 fn limiter_spends(limiter: &RateLimiter) {
     use buttress_core::{KeyHash, Now, Policy};
     let demand = buttress_rate_limit::RateDemand::new(KeyHash::EVERYONE, 1);
-    drop(limiter.try_admit(&demand, &Now::new()).unwrap());
+    drop(limiter.try_admit(&demand, &Now::new()).expect("a unit"));
 }
 
 #[tokio::test(start_paused = true)]
