@@ -27,6 +27,7 @@ pub struct RateLimiterBuilder {
     shadow: bool,
     wall_clock: Option<WallClock>,
     penalty: Option<Penalty>,
+    instances: u32,
 }
 
 /// Other quotas for a key that is hashed when the seed is known.
@@ -53,6 +54,7 @@ impl Default for RateLimiterBuilder {
             shadow: false,
             wall_clock: None,
             penalty: None,
+            instances: 1,
         }
     }
 }
@@ -127,6 +129,14 @@ impl RateLimiterBuilder {
         self
     }
 
+    /// Enforces one `instances`-th of every quota, so that several instances without a store keep one limit
+    /// together. What this means: [`RateLimitLayer::share_of`](crate::RateLimitLayer::share_of).
+    #[must_use]
+    pub fn share_of(mut self, instances: u32) -> Self {
+        self.instances = instances;
+        self
+    }
+
     /// What civil time it is, which decides when the periods of calendar quotas begin; that of the system if
     /// not said.
     #[must_use]
@@ -139,7 +149,8 @@ impl RateLimiterBuilder {
     ///
     /// # Errors
     ///
-    /// If there is no quota, an override without one, or more than sixteen concern one request.
+    /// If there is no quota, an override without one, more than sixteen concern one request, or no instances
+    /// share them.
     pub fn build(self) -> Result<RateLimiter, LimitsError> {
         let hashed = |other: Override| ((other.hash)(&self.seed), other.quotas);
         let limits = Limits {
@@ -153,6 +164,9 @@ impl RateLimiterBuilder {
         let limiter = RateLimiter {
             shared: Arc::new(shared),
         };
+        if self.instances != 1 {
+            limiter.set_share_of(self.instances)?;
+        }
         if self.penalty.is_some() {
             limiter.set_penalty(self.penalty);
         }

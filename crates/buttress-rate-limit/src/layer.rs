@@ -22,6 +22,7 @@ use crate::wait::Waiting;
 /// - what the limit is kept by and what a request costs: [`by`](Self::by), [`cost`](Self::cost),
 ///   [`unless`](Self::unless);
 /// - further quotas in the same decision: [`and`](Self::and), [`global`](Self::global);
+/// - how many instances share it: [`share_of`](Self::share_of);
 /// - what becomes of what does not fit: [`wait`](Self::wait), [`shadow`](Self::shadow),
 ///   [`as_box_error`](Self::as_box_error), [`on_reject`](Self::on_reject), and with feature `http`
 ///   `respond_http` and its relatives;

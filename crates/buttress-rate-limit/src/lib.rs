@@ -28,7 +28,8 @@
 //! ```
 //!
 //! With feature `http`, `respond_http()` turns refusals into responses, with the fields that clients know.
-//! The limits of one process are not those of another: a limit that several share needs a store.
+//! The limits of one process are not those of another: several each enforce a part
+//! ([`share_of`](RateLimitLayer::share_of)), or need a store.
 
 mod account;
 mod ask;
@@ -73,6 +74,7 @@ mod quota_text;
 mod respond;
 mod room;
 mod rules;
+mod share;
 mod shared;
 mod sync;
 mod table;

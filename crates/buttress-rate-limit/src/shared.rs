@@ -72,7 +72,7 @@ impl Shared {
     ) -> Self {
         let epoch = buttress_core::time::now();
         let civil = clock.since(epoch);
-        let settings = Arc::new(Settings::new(limits, &civil));
+        let settings = Arc::new(Settings::new(limits, 1, &civil));
         let one = || {
             Mutex::new(One {
                 settings: Arc::clone(&settings),
