@@ -5,5 +5,6 @@ mod bodies;
 mod client;
 mod concurrency;
 mod exemptions;
+mod logins;
 mod nested;
 mod support;

@@ -26,6 +26,21 @@ impl KeyHash {
     pub const fn from_number(hash: u64) -> Self {
         Self(hash)
     }
+
+    /// The hash that [`Display`](std::fmt::Display) wrote: one to sixteen hexadecimal digits.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digits = text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let hash = u64::from_str_radix(text, 16).ok();
+        hash.filter(|_| digits).map(Self)
+    }
+}
+
+/// Sixteen hexadecimal digits, for logs and for lists that people act upon: the key itself is not kept.
+impl std::fmt::Display for KeyHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
 }
 
 /// The seed that a policy hashes its keys with.

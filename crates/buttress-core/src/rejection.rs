@@ -29,6 +29,9 @@ pub enum Reason {
     /// The request does not have the key that the limit is kept by. This is a mistake in the stack or
     /// in the request, not a limit; the details are in [`Describe::missing_key`].
     MissingKey,
+    /// The key was refused so often that it is refused for a time, whatever its quotas say; or somebody
+    /// banned it by hand.
+    Banned,
 }
 
 impl Reason {
@@ -44,6 +47,7 @@ impl Reason {
             Self::Deadline => "deadline",
             Self::Overloaded => "overloaded",
             Self::MissingKey => "missing_key",
+            Self::Banned => "banned",
         }
     }
 }
@@ -82,8 +86,14 @@ pub struct LimitId {
     pub policy: PolicyId,
     /// The key of the refused request, also if the quota is kept for all keys together.
     pub key: KeyHash,
-    /// Which of the policy's quotas, in the order in which they were given.
+    /// Which of the policy's quotas, in the order in which they were given; [`NO_QUOTA`](Self::NO_QUOTA)
+    /// if what said no is none of them.
     pub quota: u8,
+}
+
+impl LimitId {
+    /// The limit is a ban, or something else of the policy that is no quota: it violates none.
+    pub const NO_QUOTA: u8 = u8::MAX;
 }
 
 /// Why a request was refused, when to come back, and which limit said so.
@@ -191,6 +201,7 @@ impl fmt::Display for Rejection {
             Reason::Deadline => "the deadline cannot be met",
             Reason::Overloaded => "there is no capacity",
             Reason::MissingKey => "the request has no key to limit it by",
+            Reason::Banned => "the key is banned for a time",
         };
         f.write_str(text)?;
         match self.when {

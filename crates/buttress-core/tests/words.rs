@@ -163,6 +163,21 @@ fn a_rejection_says_why_when_and_which_limit() {
 }
 
 #[test]
+fn a_hash_reads_as_hexadecimal_and_can_be_read_back() {
+    let key = Seed::fixed(7).hash("key");
+    let text = key.to_string();
+    assert_eq!(
+        (text.len(), u64::from_str_radix(&text, 16)),
+        (16, Ok(key.get()))
+    );
+    assert_eq!(KeyHash::from_hex(&text), Some(key));
+    assert_eq!(KeyHash::from_hex("0"), Some(KeyHash::EVERYONE));
+    for text in ["", "+1", "-1", " 1", "g", "00000000000000001"] {
+        assert_eq!(KeyHash::from_hex(text), None, "{text:?}");
+    }
+}
+
+#[test]
 fn a_rejection_reads_as_a_sentence() {
     let sentence = |reason, when| Rejection::new(reason, when).to_string();
     let soon = When::After(Duration::from_millis(1_500));
@@ -182,6 +197,11 @@ fn a_rejection_reads_as_a_sentence() {
         sentence(Reason::QueueFull, When::Unknown),
         "the queue is full"
     );
+    assert_eq!(
+        sentence(Reason::Banned, soon),
+        "the key is banned for a time; it could be admitted in 1.5s"
+    );
+    assert_eq!(Reason::Banned.as_str(), "banned");
     assert_eq!(Reason::QueueTimeout.as_str(), "queue_timeout");
 }
 

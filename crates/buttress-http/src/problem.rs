@@ -16,7 +16,7 @@ const REDUCED_CAPACITY: &str =
 /// The status with which a refusal is answered.
 pub(crate) const fn status(reason: Reason) -> StatusCode {
     match reason {
-        Reason::RateLimit | Reason::TokenBudget => StatusCode::TOO_MANY_REQUESTS,
+        Reason::RateLimit | Reason::TokenBudget | Reason::Banned => StatusCode::TOO_MANY_REQUESTS,
         Reason::Deadline => StatusCode::GATEWAY_TIMEOUT,
         Reason::MissingKey => StatusCode::INTERNAL_SERVER_ERROR,
         // Whatever refuses for another reason has no room.
@@ -34,6 +34,9 @@ pub(crate) fn detail(rejection: &Rejection, violated: &[&str]) -> String {
         }
         Reason::QueueFull => return "Too many requests are waiting already.".into(),
         Reason::QueueTimeout => return "The request waited too long for its turn.".into(),
+        Reason::Banned => {
+            return "Requests came too fast for too often, and are refused for a time.".into();
+        }
         Reason::Deadline => return "The answer would have come too late to be of use.".into(),
         _ => return "There is no capacity for the request at the moment.".into(),
     };

@@ -95,6 +95,7 @@ async fn every_reason_has_its_status_and_problem_type() {
     for (reason, status, kind) in [
         (Reason::RateLimit, 429, "#quota-exceeded"),
         (Reason::TokenBudget, 429, "#quota-exceeded"),
+        (Reason::Banned, 429, "#quota-exceeded"),
         (Reason::CircuitOpen, 503, "#temporary-reduced-capacity"),
         (Reason::QueueFull, 503, "#temporary-reduced-capacity"),
         (Reason::QueueTimeout, 503, "#temporary-reduced-capacity"),

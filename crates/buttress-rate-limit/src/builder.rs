@@ -9,6 +9,7 @@ use buttress_core::{KeyHash, Seed};
 
 use crate::limiter::RateLimiter;
 use crate::limits::{Limits, LimitsError};
+use crate::penalty::Penalty;
 use crate::quota::Quota;
 use crate::shared::Shared;
 
@@ -25,6 +26,8 @@ pub struct RateLimiterBuilder {
     pub(crate) seed: Option<u64>,
     shadow: bool,
     wall_clock: Option<WallClock>,
+    penalty: Option<Penalty>,
+    instances: u32,
 }
 
 /// Other quotas for a key that is hashed when the seed is known.
@@ -50,6 +53,8 @@ impl Default for RateLimiterBuilder {
             seed: None,
             shadow: false,
             wall_clock: None,
+            penalty: None,
+            instances: 1,
         }
     }
 }
@@ -117,6 +122,21 @@ impl RateLimiterBuilder {
         self
     }
 
+    /// What repeated refusals of a key lead to.
+    #[must_use]
+    pub fn penalty(mut self, penalty: Penalty) -> Self {
+        self.penalty = Some(penalty);
+        self
+    }
+
+    /// Enforces one `instances`-th of every quota, so that several instances without a store keep one limit
+    /// together. What this means: [`RateLimitLayer::share_of`](crate::RateLimitLayer::share_of).
+    #[must_use]
+    pub fn share_of(mut self, instances: u32) -> Self {
+        self.instances = instances;
+        self
+    }
+
     /// What civil time it is, which decides when the periods of calendar quotas begin; that of the system if
     /// not said.
     #[must_use]
@@ -129,7 +149,8 @@ impl RateLimiterBuilder {
     ///
     /// # Errors
     ///
-    /// If there is no quota, an override without one, or more than sixteen concern one request.
+    /// If there is no quota, an override without one, more than sixteen concern one request, or no instances
+    /// share them.
     pub fn build(self) -> Result<RateLimiter, LimitsError> {
         let seed = self.seed.map_or_else(Seed::random, Seed::fixed);
         self.build_with(seed)
@@ -146,8 +167,15 @@ impl RateLimiterBuilder {
         limits.check()?;
         let clock = self.wall_clock.unwrap_or_default();
         let shared = Shared::new(limits, &clock, seed, self.keys, self.shadow);
-        Ok(RateLimiter {
+        let limiter = RateLimiter {
             shared: Arc::new(shared),
-        })
+        };
+        if self.instances != 1 {
+            limiter.set_share_of(self.instances)?;
+        }
+        if self.penalty.is_some() {
+            limiter.set_penalty(self.penalty);
+        }
+        Ok(limiter)
     }
 }

@@ -30,7 +30,7 @@ const LONGEST: Duration = Duration::from_secs(10_000_000_000);
 /// assert!(limiter.check("alice", 5).is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Fields")]
 #[non_exhaustive]
 pub struct RateLimitConfig {
@@ -78,6 +78,21 @@ impl RateLimitConfig {
             builder = builder.override_for(key.clone(), quotas.iter().cloned());
         }
         builder
+    }
+}
+
+impl fmt::Debug for RateLimitConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitConfig")
+            .field("enabled", &self.enabled)
+            .field("quotas", &self.quotas)
+            .field("global", &self.global)
+            .field("wait", &self.wait)
+            .field("keys", &self.keys)
+            .field("shadow", &self.shadow)
+            // Keys can be secrets, and a seed can be aimed at.
+            .field("overrides", &self.overrides.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -257,7 +257,7 @@ pub(crate) fn divide(dividend: u128, divisor: u64) -> u128 {
     }
 }
 
-fn greatest_common_divisor(mut left: u64, mut right: u64) -> u64 {
+pub(crate) fn greatest_common_divisor(mut left: u64, mut right: u64) -> u64 {
     while right != 0 {
         (left, right) = (right, left % right);
     }

@@ -22,9 +22,13 @@ use crate::wait::Waiting;
 /// - what the limit is kept by and what a request costs: [`by`](Self::by), [`cost`](Self::cost),
 ///   [`unless`](Self::unless);
 /// - further quotas in the same decision: [`and`](Self::and), [`global`](Self::global);
+/// - how many instances share it: [`share_of`](Self::share_of);
 /// - what becomes of what does not fit: [`wait`](Self::wait), [`shadow`](Self::shadow),
 ///   [`as_box_error`](Self::as_box_error), [`on_reject`](Self::on_reject), and with feature `http`
 ///   `respond_http` and its relatives;
+/// - what repeated refusals lead to: [`penalty`](Self::penalty);
+/// - which requests count: [`charge_if`](Self::charge_if), [`charge_if_response`](Self::charge_if_response),
+///   and with feature `http` `charge_if_status`;
 /// - who hears of it: [`observe`](Self::observe).
 ///
 /// Under axum say `respond_http()`: without it a refusal is an error, axum's routes cannot fail, and the

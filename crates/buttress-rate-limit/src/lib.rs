@@ -30,15 +30,21 @@
 //! With feature `http`, `respond_http()` turns refusals into responses, with the fields that clients know.
 //! With feature `persist`, what is spent of quotas of a day or more survives a restart:
 //! `RateLimiter::builder().quota(..).persist(path)`.
-//! The limits of one process are not those of another: a limit that several share needs a store.
+//! The limits of one process are not those of another: several each enforce a part
+//! ([`share_of`](RateLimitLayer::share_of)), or need a store.
 
 mod account;
 mod ask;
+mod bans;
 mod builder;
 #[cfg(feature = "calendar")]
 mod by_calendar;
 #[cfg(feature = "calendar")]
 mod calendar;
+mod charge;
+mod charge_if;
+#[cfg(feature = "http")]
+mod charge_status;
 #[cfg(feature = "calendar")]
 mod civil;
 #[cfg(feature = "serde")]
@@ -64,9 +70,14 @@ mod live;
 #[cfg(buttress_loom)]
 #[doc(hidden)]
 pub mod model;
+mod offence;
+mod offenders;
 mod outlook;
 mod paced_bucket;
 mod paced_table;
+mod penalties;
+mod penalty;
+mod penalty_error;
 #[cfg(feature = "persist")]
 mod persist;
 #[cfg(feature = "persist")]
@@ -81,6 +92,7 @@ mod room;
 mod rules;
 #[cfg(feature = "persist")]
 mod saved;
+mod share;
 mod shared;
 mod short_pace;
 mod sync;
@@ -100,12 +112,19 @@ pub mod algorithm {
     #[cfg(feature = "calendar")]
     pub use crate::civil::Period;
     pub use crate::gcra::{Pace, Tat, Verdict};
+    pub use crate::offence::Offence;
+    pub use crate::offenders::Offenders;
     pub use crate::rules::{Rules, Standing, When};
     pub use crate::window::{EXACT_ENTRIES, Log, MAX_ENTRIES, Rolling};
 }
 
 pub use ask::{Cost, Deadline, RateAsk, RateDemand};
+pub use bans::Ban;
 pub use builder::{DEFAULT_KEYS, RateLimiterBuilder};
+pub use charge::{Charge, Charged, ChargedTicket, ChargedWait, Judged, UNITS};
+pub use charge_if::{ChargeAnswer, ChargeBy, Replaceable};
+#[cfg(feature = "http")]
+pub use charge_status::{ByStatusCode, ChargeByStatus};
 #[cfg(feature = "calendar")]
 pub use civil::Unit;
 #[cfg(feature = "serde")]
@@ -115,6 +134,8 @@ pub use layer::{RateLimit, RateLimitLayer};
 pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsError};
 pub use live::{QuotaStanding, RateLimiterStatus};
+pub use penalty::{DEFAULT_OFFENDERS, Penalty};
+pub use penalty_error::PenaltyError;
 #[cfg(feature = "persist")]
 pub use persist::PersistentBuilder;
 #[cfg(feature = "persist")]
@@ -122,7 +143,7 @@ pub use persist_error::{PersistError, SnapshotError};
 pub use quota::{Quota, Window};
 pub use quota_error::QuotaError;
 #[cfg(feature = "http")]
-pub use respond::{Described, HttpRateLimitLayer, WithFields};
+pub use respond::{Described, HasFields, HttpRateLimitLayer, WithFields};
 #[cfg(feature = "persist")]
 pub use saved::{Restored, Snapshot};
 pub use ticket::Spent;

@@ -66,7 +66,8 @@ impl RateLimiter {
     /// # Errors
     ///
     /// A [`Rejection`] with [`Reason::RateLimit`]: which quota decided, and when to come back
-    /// ([`When::Never`](buttress_core::When::Never) if the cost is above a capacity).
+    /// ([`When::Never`](buttress_core::When::Never) if the cost is above a capacity). For a key that is
+    /// penalised ([`Penalty`](crate::Penalty)) one with [`Reason::Banned`].
     pub fn check(&self, key: impl Hash, cost: u64) -> Result<(), Rejection> {
         let demand = RateDemand::new(self.hash(key), cost);
         self.shared.try_spend(&demand, &Now::new()).map(|_| ())
@@ -105,14 +106,13 @@ impl Policy for RateLimiter {
     type Ticket = Spent;
 
     fn would_admit(&self, demand: &RateDemand, now: &Now) -> Result<(), Rejection> {
-        match self.shared.would_spend(demand, now) {
-            Err(refused) if !self.shared.has(SHADOW) => {
-                Err(self
-                    .shared
-                    .rejection(demand.key, Reason::RateLimit, &refused))
-            }
-            _ => Ok(()),
+        let shared = &self.shared;
+        if shared.has(SHADOW) {
+            return Ok(());
         }
+        shared.would_penalise(demand, shared.nanos(now))?;
+        let refused = shared.would_spend(demand, now);
+        refused.map_err(|refused| shared.rejection(demand.key, Reason::RateLimit, &refused))
     }
 
     #[inline]
@@ -128,6 +128,9 @@ impl Policy for RateLimiter {
     }
 
     fn touches(&self, demand: &RateDemand, limit: LimitId) -> bool {
+        if limit.quota == LimitId::NO_QUOTA {
+            return limit.policy == self.shared.id && demand.cost > 0 && demand.key == limit.key;
+        }
         let settings = Arc::clone(&self.shared.current.lock());
         let keyed = settings.keyed(limit.key).rules.len();
         let is_global = usize::from(limit.quota) >= keyed;

@@ -66,6 +66,8 @@ pub enum LimitsError {
     },
     /// The list of quotas for a single key is empty.
     EmptyOverride,
+    /// They are to be shared by no instances at all.
+    NoInstances,
 }
 
 impl fmt::Display for LimitsError {
@@ -81,6 +83,9 @@ impl fmt::Display for LimitsError {
             Self::EmptyOverride => f.write_str(
                 "an override has no quota; give it at least one, or take the override away",
             ),
+            Self::NoInstances => {
+                f.write_str("no instances share the limits; give `share_of` at least 1")
+            }
         }
     }
 }
@@ -93,6 +98,8 @@ impl std::error::Error for LimitsError {}
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
+    /// How many instances share the limits.
+    pub(crate) instances: u32,
     pub(crate) quotas: Named,
     pub(crate) global: Named,
     overrides: HashMap<KeyHash, Named>,
@@ -106,12 +113,14 @@ pub(crate) struct Named {
 }
 
 impl Settings {
-    pub(crate) fn new(limits: Limits, civil: &CivilTime) -> Self {
+    pub(crate) fn new(limits: Limits, instances: u32, civil: &CivilTime) -> Self {
         let globals = limits.global.len();
         let keyed = |quotas: &[Quota]| {
-            Named::new(quotas, civil, |quota| match quotas.len() + globals {
-                1 => "default".into(),
-                _ => quota.to_string(),
+            Named::new(quotas, instances, civil, |quota| {
+                match quotas.len() + globals {
+                    1 => "default".into(),
+                    _ => quota.to_string(),
+                }
             })
         };
         let overrides = limits.overrides.iter();
@@ -120,13 +129,14 @@ impl Settings {
             overrides: overrides
                 .map(|(key, quotas)| (*key, keyed(quotas)))
                 .collect(),
-            global: Named::new(&limits.global, civil, |quota| {
+            global: Named::new(&limits.global, instances, civil, |quota| {
                 match limits.quotas.is_empty() && globals == 1 {
                     true => "default".into(),
                     false => format!("{quota} for all"),
                 }
             }),
             limits,
+            instances,
         }
     }
 
@@ -171,13 +181,18 @@ impl Settings {
 }
 
 impl Named {
-    fn new(quotas: &[Quota], civil: &CivilTime, default: impl Fn(&Quota) -> String) -> Self {
+    fn new(
+        quotas: &[Quota],
+        instances: u32,
+        civil: &CivilTime,
+        default: impl Fn(&Quota) -> String,
+    ) -> Self {
         let name = |quota: &Quota| match quota.name() {
             Some(name) => name.into(),
             None => default(quota).into(),
         };
         Self {
-            rules: Rules::with_civil_time(quotas, civil),
+            rules: Rules::of_share(quotas, instances, civil),
             names: quotas.iter().map(name).collect(),
         }
     }

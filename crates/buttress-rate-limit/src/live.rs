@@ -134,13 +134,22 @@ impl RateLimiter {
         &self,
         change: impl FnOnce(&mut Limits),
     ) -> Result<(), LimitsError> {
+        self.change(|limits, _| change(limits))
+    }
+
+    /// As [`change_limits`](Self::change_limits), and by how many instances they are shared.
+    pub(crate) fn change(
+        &self,
+        change: impl FnOnce(&mut Limits, &mut u32),
+    ) -> Result<(), LimitsError> {
         let shared = &self.shared;
         let now = shared.nanos(&Now::new());
         shared.in_room(|room| {
-            let mut limits = self.limits();
-            change(&mut limits);
+            let (mut limits, mut instances) = (self.limits(), self.share_of());
+            change(&mut limits, &mut instances);
             limits.check()?;
-            shared.put_in_force(&Arc::new(Settings::new(limits, &shared.civil)), now);
+            let settings = Settings::new(limits, instances, &shared.civil);
+            shared.put_in_force(&Arc::new(settings), now);
             room.limits_changed(&&**shared, now);
             Ok(())
         })?;
@@ -210,6 +219,14 @@ impl RateLimiter {
             refused: counts.refused + others.refused + shared.refused_in_room(),
             evicted: shared.made_table().map_or(0, crate::keyed::Keyed::evicted),
         }
+    }
+
+    /// Gives back what a request has spent that does not count. It stays one that was admitted.
+    pub(crate) fn uncharge(&self, spent: Spent, now: &Now) {
+        let (shared, key) = (&self.shared, spent.key_hash());
+        let nanos = shared.nanos(now);
+        shared.give_back(key, spent.cost(), Some(spent.at()), nanos);
+        shared.announce_room(Some(key), nanos);
     }
 
     /// Takes back an admission that was never used.

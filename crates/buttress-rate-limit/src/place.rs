@@ -2,10 +2,9 @@
 
 use std::task::Waker;
 
-use buttress_core::{Now, Reason, Rejection};
+use buttress_core::{Now, Rejection};
 
 use crate::ask::RateDemand;
-use crate::decision::Refused;
 use crate::limiter::RateLimiter;
 use crate::shared::SHADOW;
 use crate::ticket::Spent;
@@ -34,6 +33,11 @@ impl Place {
     pub(crate) fn enter(limiter: &RateLimiter, demand: RateDemand, max: u64, now: &Now) -> Entered {
         let shared = &limiter.shared;
         let nanos = shared.nanos(now);
+        if shared.penalties.may_concern(nanos)
+            && let Some(answer) = shared.refuse_penalised(&demand, nanos)
+        {
+            return Entered::Decided(answer);
+        }
         if !shared.has_waiters()
             && let Ok(at) = shared.spend(demand.key, demand.cost, nanos, false)
         {
@@ -54,7 +58,7 @@ impl Place {
             demand,
             ticket: None,
         };
-        match place.answer(turn) {
+        match place.answer(turn, nanos) {
             Ok(answer) => Entered::Decided(answer),
             Err((ticket, instant)) => {
                 place.ticket = Some(ticket);
@@ -86,7 +90,7 @@ impl Place {
             turn => Some(turn),
         });
         let answer = match turn {
-            Some(turn) => self.answer(turn).map_err(|(_, instant)| instant)?,
+            Some(turn) => self.answer(turn, nanos).map_err(|(_, instant)| instant)?,
             None => {
                 shared.count_refusal();
                 Ok(Spent::shadowed(&self.demand))
@@ -96,20 +100,15 @@ impl Place {
         Ok(answer)
     }
 
-    fn answer(&self, turn: Turn) -> Result<Result<Spent, Rejection>, (u64, u64)> {
+    fn answer(&self, turn: Turn, now: u64) -> Result<Result<Spent, Rejection>, (u64, u64)> {
         match turn {
             Turn::At { ticket, instant } => Err((ticket, instant)),
             Turn::Granted { at } => Ok(Ok(Spent::new(&self.demand, at))),
-            Turn::Refused(reason, refused) => Ok(self.refuse(reason, &refused)),
-        }
-    }
-
-    fn refuse(&self, reason: Reason, refused: &Refused) -> Result<Spent, Rejection> {
-        let shared = &self.limiter.shared;
-        shared.count_refusal();
-        match shared.has(SHADOW) {
-            true => Ok(Spent::shadowed(&self.demand)),
-            false => Err(shared.rejection(self.demand.key, reason, refused)),
+            Turn::Refused(reason, refused) => {
+                let shared = &self.limiter.shared;
+                shared.count_refusal();
+                Ok(shared.refuse(&self.demand, reason, refused, now))
+            }
         }
     }
 }

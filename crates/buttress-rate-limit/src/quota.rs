@@ -340,6 +340,14 @@ impl Quota {
         self.period >= 86_400 * NANOS_PER_SECOND
     }
 
+    /// Another amount under the same name.
+    pub(crate) fn with(&self, units: u64, period: u64, window: Window) -> Self {
+        Self {
+            name: self.name.clone(),
+            ..Self::in_source(units, period, window)
+        }
+    }
+
     const fn paced_in_source(units: u64, period: u64) -> Self {
         Self::in_source(units, period, Window::Paced { burst: units })
     }

@@ -7,6 +7,7 @@ use buttress_http::{
 use http::Response;
 
 use crate::ask::{Missing, RateAsk};
+use crate::charge_if::{ChargeBy, Replaceable};
 use crate::layer::RateLimitLayer;
 use crate::limiter::RateLimiter;
 
@@ -35,7 +36,10 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
     /// For bodies that can be made from `Bytes`, which those of axum, tonic and reqwest can; for others
     /// there is [`respond_http_any_body`](Self::respond_http_any_body).
     #[must_use]
-    pub fn respond_http(self) -> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, HttpAnswer<Described>> {
+    pub fn respond_http(self) -> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, HttpAnswer<Described>>
+    where
+        C: Replaceable,
+    {
         let answer = HttpAnswer::new(self.described());
         self.answering(answer)
     }
@@ -45,7 +49,10 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
     #[must_use]
     pub fn respond_http_any_body(
         self,
-    ) -> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, HttpAnswerAnyBody<Described>> {
+    ) -> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, HttpAnswerAnyBody<Described>>
+    where
+        C: Replaceable,
+    {
         let answer = HttpAnswerAnyBody::new(self.described());
         self.answering(answer)
     }
@@ -59,6 +66,7 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
     ) -> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, HttpAnswerWith<Described, F>>
     where
         F: Fn(&Refusal<'_>) -> Response<B>,
+        C: Replaceable,
     {
         let answer = HttpAnswerWith::new(self.described(), function);
         self.answering(answer)
@@ -68,7 +76,10 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
     /// `grpc-retry-pushback-ms`, and `RetryInfo` and `QuotaFailure` in the status's details. For tonic's
     /// servers and channels.
     #[must_use]
-    pub fn respond_grpc(self) -> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, GrpcAnswer<Described>> {
+    pub fn respond_grpc(self) -> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, GrpcAnswer<Described>>
+    where
+        C: Replaceable,
+    {
         let answer = GrpcAnswer::new(self.described());
         self.answering(answer)
     }
@@ -96,12 +107,12 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
 /// A [`RateLimitLayer`] that answers in HTTP.
 pub type HttpRateLimitLayer<Q, A, R> = RateLimitLayer<Q, A, HttpFields<Described>, R>;
 
-impl<K, U, X, D, A, R> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, R> {
+impl<K, U, X, D, A, C: HasFields, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
     /// Writes the fields about limits on admitted responses too, not only on refusals.
     #[must_use]
     pub fn headers(mut self) -> Self {
         let described = self.described();
-        self.settle = self.settle.on(described);
+        self.settle = self.settle.change(|fields| fields.on(described));
         self
     }
 
@@ -112,9 +123,31 @@ impl<K, U, X, D, A, R> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, R> {
     where
         R: WithFields,
     {
-        self.settle = self.settle.fields(fields);
+        self.settle = self.settle.change(|settle| settle.fields(fields));
         self.on_reject = self.on_reject.with_fields(fields);
         self
+    }
+}
+
+/// A way to settle that writes fields: what `respond_http()` and its relatives leave in a layer.
+pub trait HasFields {
+    /// Changes how it writes them.
+    #[must_use]
+    fn change(self, change: impl FnOnce(HttpFields<Described>) -> HttpFields<Described>) -> Self;
+}
+
+impl HasFields for HttpFields<Described> {
+    fn change(self, change: impl FnOnce(Self) -> Self) -> Self {
+        change(self)
+    }
+}
+
+impl<C: HasFields, F> HasFields for ChargeBy<C, F> {
+    fn change(self, change: impl FnOnce(HttpFields<Described>) -> HttpFields<Described>) -> Self {
+        Self {
+            settle: self.settle.change(change),
+            ..self
+        }
     }
 }
 

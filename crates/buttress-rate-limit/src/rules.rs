@@ -41,6 +41,8 @@ pub struct Standing {
 #[derive(Clone, Debug)]
 pub struct Rules {
     quotas: Box<[Quota]>,
+    /// What the quotas are a share of, by which they are known again after a change.
+    whole: Box<[Quota]>,
     pub(crate) rules: Box<[Rule]>,
     /// The pace of the one quota, if it is one and paced: the short way through every decision.
     pub(crate) only: Option<Pace>,
@@ -104,13 +106,20 @@ impl Rules {
     /// As [`new`](Rules::new), with what civil time it is at an instant.
     #[must_use]
     pub fn with_civil_time(quotas: &[Quota], civil: &CivilTime) -> Self {
+        Self::of_share(quotas, 1, civil)
+    }
+
+    /// The rules of one of so many instances.
+    pub(crate) fn of_share(whole: &[Quota], instances: u32, civil: &CivilTime) -> Self {
+        let quotas: Box<[Quota]> = whole.iter().map(|quota| quota.share(instances)).collect();
         let rules: Box<[Rule]> = quotas.iter().map(|quota| Rule::new(quota, civil)).collect();
         let only = match *rules {
             [Rule::Paced(pace)] => Some(pace),
             _ => None,
         };
         Self {
-            quotas: quotas.into(),
+            quotas,
+            whole: whole.into(),
             rules,
             only,
         }
@@ -153,13 +162,18 @@ impl Rules {
     pub(crate) fn takes_over(&self, old: &Self, likenesses: &[Likeness]) -> Vec<Option<usize>> {
         let mut taken = vec![false; old.len()];
         let mut predecessors = vec![None; self.len()];
-        for alike in likenesses {
-            for (quota, predecessor) in self.quotas.iter().zip(&mut predecessors) {
+        let alike_at = |alike: Likeness, new: usize, before: usize| {
+            // What was kept as a text is known by its share alone.
+            alike(&self.whole[new], &old.whole[before])
+                || alike(&self.quotas[new], &old.quotas[before])
+        };
+        for &alike in likenesses {
+            for (new, predecessor) in predecessors.iter_mut().enumerate() {
                 if predecessor.is_some() {
                     continue;
                 }
                 *predecessor =
-                    (0..old.len()).find(|&index| !taken[index] && alike(quota, &old.quotas[index]));
+                    (0..old.len()).find(|&before| !taken[before] && alike_at(alike, new, before));
                 if let Some(index) = *predecessor {
                     taken[index] = true;
                 }

@@ -13,6 +13,7 @@ use crate::ask::RateDemand;
 use crate::decision::{Refused, Side, check, refused_by_key};
 use crate::keyed::Keyed;
 use crate::limits::{Limits, Settings};
+use crate::penalties::Penalties;
 use crate::room::Room;
 use crate::rules::Rules;
 use crate::sync::{AtomicUsize, Mutex};
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) subscribers: Mutex<Vec<Waker>>,
     #[cfg(feature = "persist")]
     pub(crate) persistence: OnceLock<crate::persist::Persistence>,
+    pub(crate) penalties: Penalties,
 }
 
 /// An account outside the table.
@@ -75,7 +77,7 @@ impl Shared {
     ) -> Self {
         let epoch = crate::epoch::epoch_for(&limits);
         let civil = clock.since(epoch);
-        let settings = Arc::new(Settings::new(limits, &civil));
+        let settings = Arc::new(Settings::new(limits, 1, &civil));
         let one = || {
             Mutex::new(One {
                 settings: Arc::clone(&settings),
@@ -102,6 +104,7 @@ impl Shared {
             subscribers: Mutex::new(Vec::new()),
             #[cfg(feature = "persist")]
             persistence: OnceLock::new(),
+            penalties: Penalties::default(),
             current: Mutex::new(settings),
         }
     }
@@ -134,16 +137,18 @@ impl Shared {
     #[inline]
     pub(crate) fn try_spend(&self, demand: &RateDemand, now: &Now) -> Result<Spent, Rejection> {
         let nanos = self.nanos(now);
+        if self.penalties.may_concern(nanos)
+            && let Some(answer) = self.refuse_penalised(demand, nanos)
+        {
+            return answer;
+        }
         // What costs nothing waits behind nobody.
         if !self.has_waiters()
             && let Some(answer) = self.spend_alone(demand.key, demand.cost, nanos, true)
         {
             return match answer {
                 Ok(at) => Ok(Spent::new(demand, at)),
-                Err(refused) if !self.has(SHADOW) => {
-                    Err(self.rejection(demand.key, Reason::RateLimit, &refused))
-                }
-                Err(_) => Ok(Spent::shadowed(demand)),
+                Err(refused) => self.refuse(demand, Reason::RateLimit, refused, nanos),
             };
         }
         self.try_spend_on_accounts(demand, nanos)
@@ -157,8 +162,7 @@ impl Shared {
         };
         match result {
             Ok(at) => Ok(Spent::new(demand, at)),
-            Err(_) if self.has(SHADOW) => Ok(Spent::shadowed(demand)),
-            Err(refused) => Err(self.rejection(demand.key, Reason::RateLimit, &refused)),
+            Err(refused) => self.refuse(demand, Reason::RateLimit, refused, nanos),
         }
     }
 

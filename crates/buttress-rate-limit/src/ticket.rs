@@ -3,7 +3,8 @@ use buttress_core::{End, KeyHash, Now, Ticket};
 use crate::ask::RateDemand;
 
 /// What an admitted request has spent. Spent is spent: neither a failure nor a cancellation gives it
-/// back; only an admission that was never used does.
+/// back; only an admission that was never used does. What is given back when its outcome does not count has
+/// a ticket of its own ([`Charged`](crate::Charged)), so that this one needs no handle to its limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spent {
     key: KeyHash,
@@ -42,6 +43,10 @@ impl Spent {
 
     pub(crate) const fn at(&self) -> u64 {
         self.at
+    }
+
+    pub(crate) const fn key_hash(&self) -> KeyHash {
+        self.key
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use buttress_rate_limit::Quota;
+use buttress_rate_limit::{Quota, RateLimitConfig};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -70,4 +70,18 @@ fn errors_say_what_was_expected() {
             .to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn debug_shows_no_key() {
+    let config: RateLimitConfig = serde_json::from_str(
+        r#"{"quotas": ["5/minute"], "overrides": {"secret-key": ["9/minute"]}}"#,
+    )
+    .unwrap();
+    let text = format!("{config:?} {:?}", config.builder());
+    assert!(
+        text.contains("5/minute") || text.contains("units: 5"),
+        "{text}"
+    );
+    assert!(!text.contains("secret"), "{text}");
 }

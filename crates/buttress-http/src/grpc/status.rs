@@ -90,7 +90,7 @@ impl Status {
 /// [`HttpAnswer`](crate::HttpAnswer) sends.
 const fn code(reason: Reason) -> u8 {
     match reason {
-        Reason::RateLimit | Reason::TokenBudget => RESOURCE_EXHAUSTED,
+        Reason::RateLimit | Reason::TokenBudget | Reason::Banned => RESOURCE_EXHAUSTED,
         Reason::Deadline => DEADLINE_EXCEEDED,
         Reason::MissingKey => INTERNAL,
         // Whatever refuses for another reason has no room.

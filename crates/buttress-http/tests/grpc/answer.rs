@@ -126,6 +126,7 @@ fn every_reason_has_its_code() {
     for (reason, code) in [
         (Reason::RateLimit, Code::ResourceExhausted),
         (Reason::TokenBudget, Code::ResourceExhausted),
+        (Reason::Banned, Code::ResourceExhausted),
         (Reason::CircuitOpen, Code::Unavailable),
         (Reason::QueueFull, Code::Unavailable),
         (Reason::QueueTimeout, Code::Unavailable),
