@@ -85,8 +85,8 @@ async fn other(channel: &tonic::transport::Channel) -> Status {
     let request = http::Request::post("http://server/tests.Other/One");
     let response = channel
         .clone()
-        .oneshot(request.body(Body::empty()).unwrap());
-    let response = response.await.unwrap();
+        .oneshot(request.body(Body::empty()).expect("a request"));
+    let response = response.await.expect("a response");
     Status::from_header_map(response.headers()).expect("a status")
 }
 

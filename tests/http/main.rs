@@ -2,8 +2,10 @@
 
 mod answers;
 mod bodies;
+mod browser;
 mod client;
 mod concurrency;
 mod exemptions;
+mod layered;
 mod nested;
 mod support;
