@@ -94,7 +94,7 @@ pub use buttress_http::{ApiKey, ClientIp, MatchedRoute, Networks, Preflight, Ups
 pub use buttress_rate_limit::{Quota, RateLimitLayer, RateLimiter};
 
 // The README's examples are compiled like any other.
-#[cfg(all(doctest, feature = "axum"))]
+#[cfg(all(doctest, feature = "axum", feature = "reqwest"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
