@@ -23,24 +23,24 @@ struct Running {
 
 impl Running {
     async fn start(limiters: &Limiters) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address: SocketAddr = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address: SocketAddr = listener.local_addr().expect("it is bound");
         let (stop, stopped) = oneshot::channel::<()>();
         let limiters = limiters.clone();
         let task = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
             serve_grpc(listener, &limiters, ClientIp::peer(), stopped).await
         });
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
         Self {
-            client: Grpc::new(endpoint.connect().await.unwrap()),
+            client: Grpc::new(endpoint.connect().await.expect("the server listens")),
             stop,
             task,
         }
     }
 
     async fn call(&mut self, method: &'static str) -> Result<String, Status> {
-        self.client.ready().await.unwrap();
+        self.client.ready().await.expect("the server lives");
         let request = Request::new("hello".to_owned());
         let path = PathAndQuery::from_static(method);
         let codec = ProstCodec::<String, String>::default();

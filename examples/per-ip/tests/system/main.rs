@@ -62,9 +62,10 @@ fn grpc_has_an_address_of_its_own_and_shares_the_limit() {
 #[tokio::main(flavor = "current_thread")]
 async fn grpc_status(address: &str) -> String {
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"));
-    let channel = endpoint.unwrap().connect().await.unwrap();
+    let channel = endpoint.expect("an address").connect().await;
+    let channel = channel.expect("the server listens");
     let mut client = tonic::client::Grpc::new(channel);
-    client.ready().await.unwrap();
+    client.ready().await.expect("the server lives");
     let request = tonic::Request::new("hello".to_owned());
     let path = axum::http::uri::PathAndQuery::from_static("/per_ip.Chat/Say");
     let codec = tonic_prost::ProstCodec::<String, String>::default();
