@@ -217,3 +217,19 @@ async fn several_layers_are_one_service_builder_outermost_first() {
         "the second never came there"
     );
 }
+
+#[test]
+fn traits() {
+    fn shared<T: Clone + Send + Sync + 'static>(_: &T) {}
+    fn sent<T: Send>(_: &T) {}
+
+    let http = client();
+    let limited = buttress::reqwest::client(http.clone())
+        .layer(RateLimitLayer::new(Quota::per_hour(1)).wait(Duration::from_secs(1)));
+    shared(&limited);
+    let request = http.get("http://127.0.0.1/").build().unwrap();
+    sent(&limited.execute(request));
+    sent(&limited.request(http::Request::new(reqwest::Body::default())));
+    let http = legacy::Client::builder(TokioExecutor::new()).build_http::<Body>();
+    shared(&buttress::hyper_util::client(http));
+}

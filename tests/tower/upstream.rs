@@ -90,3 +90,14 @@ async fn trap_04_a_clone_is_not_ready() {
     let mut upstream = Scripted::new(|()| Reply::<_, ()>::ok(()));
     let _ = upstream.ready().await.map(|ready| ready.clone().call(()));
 }
+
+#[test]
+fn traits() {
+    fn shared<T: Clone + Send + Sync + 'static>(_: &T) {}
+
+    #[tokio::main(flavor = "current_thread", start_paused = true)]
+    async fn make() -> Scripted<u32, String, std::io::Error> {
+        Scripted::new(|_| Reply::never())
+    }
+    shared(&make());
+}
