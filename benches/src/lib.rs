@@ -15,3 +15,20 @@ pub mod options;
 pub mod report;
 pub mod server;
 pub mod statistics;
+
+// The migration pages: what they replace is a dependency of this package already.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/migration/governor.md")]
+struct FromGovernor;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/migration/tower-governor.md")]
+struct FromTowerGovernor;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/migration/tower-resilience.md")]
+struct FromTowerResilience;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/migration/tower.md")]
+struct FromTower;

@@ -2,9 +2,11 @@
 
 mod answers;
 mod bodies;
+mod browser;
 mod client;
 mod concurrency;
 mod exemptions;
+mod layered;
 mod logins;
 mod nested;
 mod support;

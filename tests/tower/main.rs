@@ -5,3 +5,4 @@ mod axum_stack;
 mod below;
 mod support;
 mod types;
+mod upstream;

@@ -47,6 +47,8 @@ mod permit;
 mod policy;
 mod rejection;
 mod settle;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 pub mod time;
 pub mod wall;
 

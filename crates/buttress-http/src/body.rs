@@ -12,13 +12,14 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::classify::ByStatus;
+use crate::grpc::by_trailers;
 
 /// Ends the permit when the body of the response ends, breaks off, or is dropped.
 ///
 /// A head that is no success is final: the permit ends at once, so that dropping its body unread is
 /// no cancellation. So does the permit of a response that has no body to wait for (204, 304, or a body
 /// that says so). A body that breaks off is a failure; one that is dropped before its end is a
-/// cancellation.
+/// cancellation. Trailers with a `grpc-status` tell how a call of gRPC went whose head could not know.
 ///
 /// Servers drop a body as soon as they have all of it, without asking for its end, so a body has ended
 /// when it says so, when it gave trailers, or when it gave as many bytes as `Content-Length` or its own
@@ -155,9 +156,9 @@ impl<B: Body, T: Ticket> Body for PermitBody<B, T> {
                     *unread = unread.saturating_sub(read);
                 }
                 // A server asks no further once it has all bytes, the trailers, or the body's word.
-                let complete =
-                    *this.unread == Some(0) || frame.is_trailers() || this.inner.is_end_stream();
-                complete.then_some(Outcome::Success)
+                let told = frame.trailers_ref().map(by_trailers);
+                let complete = *this.unread == Some(0) || this.inner.is_end_stream();
+                told.or_else(|| complete.then_some(Outcome::Success))
             }
         };
         if let Some(outcome) = outcome {

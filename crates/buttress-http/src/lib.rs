@@ -16,11 +16,14 @@
 //!
 //! With the feature `axum`, [`ClientIp`] and [`MatchedRoute`] also read what axum puts into the
 //! request's extensions; with the feature `tonic`, [`ClientIp`] reads what tonic's server puts there.
+//! With the features `reqwest` and `hyper-util`, those clients become a [`Client`], which layers are put
+//! around in one line.
 
 mod admitted;
 mod answer;
 mod body;
 mod classify;
+mod client;
 mod cors;
 mod exempt;
 mod fields;
@@ -39,6 +42,11 @@ pub use admitted::HttpFields;
 pub use answer::{AnswerBody, HttpAnswer, HttpAnswerAnyBody, HttpAnswerWith};
 pub use body::{AtBodyEnd, PermitBody};
 pub use classify::ByStatus;
+pub use client::Client;
+#[cfg(feature = "hyper-util")]
+pub use client::hyper_util;
+#[cfg(feature = "reqwest")]
+pub use client::reqwest;
 pub use cors::{EXPOSED, EXPOSED_GRPC, exposed};
 pub use exempt::{AllowList, Preflight, allow_list};
 pub use fields::{
@@ -54,7 +62,7 @@ pub use grpc::{
 pub use head::{ByHead, RequestHead, by_head};
 pub use keys::{
     Anonymous, ApiKey, ClientIp, ExtensionKey, HeaderKey, MatchedRoute, OrAnonymous, PeerAddr,
-    Route, extension, header, or_anonymous,
+    Route, Upstream, extension, header, or_anonymous,
 };
 pub use networks::{NetworkError, Networks, group};
 pub use received::{

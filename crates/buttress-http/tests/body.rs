@@ -163,6 +163,27 @@ fn trailers_are_the_last_frame_and_pass_through() {
 }
 
 #[test]
+fn trailers_of_grpc_tell_how_the_call_ended() {
+    for (status, end) in [
+        ("5", SUCCESS),
+        ("13", FAILURE),
+        ("14", End::Settled(Outcome::Overloaded, None)),
+        ("nonsense", FAILURE),
+    ] {
+        let heard = Heard::default();
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", status.parse().unwrap());
+        let mut body = carry(&heard, frames([Some(Frame::trailers(trailers))]));
+        assert!(next(&mut body).is_some());
+        assert_eq!(heard.ends(), [end], "{status}");
+    }
+    let heard = Heard::default();
+    let mut body = carry(&heard, frames([Some(Frame::trailers(HeaderMap::new()))]));
+    assert!(next(&mut body).is_some());
+    assert_eq!(heard.ends(), [SUCCESS], "another protocol's");
+}
+
+#[test]
 fn a_body_that_is_dropped_early_is_cancelled() {
     let heard = Heard::default();
     drop(carry(&heard, frames([data("a")])));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use buttress_core::{Key, KeyHash, Seed};
 use buttress_http::{
-    Anonymous, ApiKey, ClientIp, ForwardedField, MatchedRoute, Networks, PeerAddr, Route,
+    Anonymous, ApiKey, ClientIp, ForwardedField, MatchedRoute, Networks, PeerAddr, Route, Upstream,
     extension, header, or_anonymous,
 };
 use http::{HeaderName, HeaderValue, Request};
@@ -323,4 +323,32 @@ fn tonic_knows_the_peer_unless_it_is_no_address() {
     let told: SocketAddr = "192.0.2.7:5".parse().expect("an address");
     both.extensions_mut().insert(PeerAddr(told));
     assert_eq!(hash(&key, &both), by_hand(ip("192.0.2.7")));
+}
+
+#[test]
+fn an_upstream_is_its_host_and_if_wanted_the_port() {
+    let to = |uri: &str| Request::get(uri).body(()).expect("a request");
+    let host = Upstream::host();
+    for uri in ["http://api.example/v1", "https://API.example:8443/"] {
+        assert_eq!(hash(&host, &to(uri)), by_hand("api.example"), "{uri}");
+    }
+    let both = Upstream::host_and_port();
+    for (uri, port) in [
+        ("http://api.example/", 80_u16),
+        ("https://api.example/", 443),
+        ("https://api.example:8443/", 8443),
+    ] {
+        assert_eq!(
+            hash(&both, &to(uri)),
+            by_hand(("api.example", port)),
+            "{uri}"
+        );
+    }
+    assert_eq!(hash(&host, &to("/v1")), None, "as servers see it");
+    assert_eq!(
+        hash(&both, &to("other://api.example/")),
+        None,
+        "which port?"
+    );
+    assert!(missing(&host).contains("an absolute URI"));
 }

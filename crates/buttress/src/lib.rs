@@ -23,20 +23,81 @@
 //! # #[cfg(not(feature = "axum"))]
 //! # fn main() {}
 //! ```
+//!
+//! Around a client, with the feature `reqwest`:
+//!
+//! ```no_run
+//! # #[cfg(not(feature = "reqwest"))]
+//! # fn main() {}
+//! # #[cfg(feature = "reqwest")]
+//! # mod example {
+//! use std::time::Duration;
+//!
+//! use buttress::{Quota, RateLimitLayer, Upstream};
+//!
+//! # type Error = buttress::core::BoxError;
+//! # pub async fn run() -> Result<(), Error> {
+//! let http = reqwest::Client::new();
+//! let limit = RateLimitLayer::new(Quota::per_second(10)).by(Upstream::host()).wait(Duration::from_secs(5));
+//! let client = buttress::reqwest::client(http.clone()).layer(limit);
+//!
+//! let response = client.execute(http.get("https://api.example.com/v1").build()?).await?;
+//! println!("{}", response.text().await?);
+//! # Ok(())
+//! # }
+//! # }
+//! # #[cfg(feature = "reqwest")]
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), buttress::core::BoxError> {
+//! #     example::run().await
+//! # }
+//! ```
+//!
+//! And likewise with the feature `hyper-util`:
+//!
+//! ```no_run
+//! # #[cfg(not(feature = "hyper-util"))]
+//! # fn main() {}
+//! # #[cfg(feature = "hyper-util")]
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), buttress::core::BoxError> {
+//! use buttress::{Quota, RateLimitLayer, Upstream};
+//! use hyper_util::client::legacy::Client;
+//! use hyper_util::rt::TokioExecutor;
+//!
+//! let http = Client::builder(TokioExecutor::new()).build_http::<String>();
+//! let limit = RateLimitLayer::new(Quota::per_second(10)).by(Upstream::host());
+//! let client = buttress::hyper_util::client(http).layer(limit);
+//!
+//! let response = client.request(http::Request::get("http://127.0.0.1:3000/").body(String::new())?).await?;
+//! println!("{}", response.status());
+//! # Ok(())
+//! # }
+//! ```
 
 pub use buttress_core as core;
+#[cfg(feature = "test-util")]
+pub use buttress_core::test_util;
 #[cfg(feature = "http")]
 pub use buttress_http as http;
+#[cfg(feature = "hyper-util")]
+pub use buttress_http::hyper_util;
+#[cfg(feature = "reqwest")]
+pub use buttress_http::reqwest;
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit as rate_limit;
 
 pub use buttress_core::{Error, Reason, Rejection, When};
 #[cfg(feature = "http")]
-pub use buttress_http::{ApiKey, ClientIp, MatchedRoute, Networks, Preflight, by_head};
+pub use buttress_http::{ApiKey, ClientIp, MatchedRoute, Networks, Preflight, Upstream, by_head};
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit::{Quota, RateLimitLayer, RateLimiter};
 
 // The README's examples are compiled like any other.
-#[cfg(all(doctest, feature = "axum"))]
+#[cfg(all(doctest, feature = "axum", feature = "reqwest"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "rate-limit", feature = "test-util"))]
+#[doc = include_str!("../../../docs/testing.md")]
+struct Testing;

@@ -14,7 +14,7 @@ use crate::config::Config;
 /// The limits of the two limited routes.
 #[derive(Clone, Debug)]
 pub struct Limiters {
-    chat: RateLimiter,
+    pub(crate) chat: RateLimiter,
     search: RateLimiter,
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use buttress::{ClientIp, Networks, Quota};
 use clap::Parser;
-use per_ip::{Config, Limiters, Reload, app};
+use per_ip::{Config, Limiters, Reload, app, serve_grpc};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -21,6 +21,10 @@ struct Arguments {
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDR")]
     listen: SocketAddr,
+
+    /// The address to listen on for gRPC, where `per_ip.Chat/Say` is under the limit of `POST /chat`.
+    #[arg(long, value_name = "ADDR")]
+    grpc_listen: Option<SocketAddr>,
 
     /// A quota for `POST /chat`, kept per client address; may be given several times. A file that has
     /// `quotas` wins over it.
@@ -70,22 +74,30 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         None => (None, base),
     };
     let limiters = Limiters::new(&config).map_err(|error| format!("--quota: {error}"))?;
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .map_err(|error| format!("--listen {}: {error}", arguments.listen))?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| format!("--listen {}: {error}", arguments.listen))?;
+    let (listener, address) = listen("--listen", arguments.listen).await?;
+    let grpc = match arguments.grpc_listen {
+        Some(address) => Some(listen("--grpc-listen", address).await?),
+        None => None,
+    };
 
-    let app = app(limiters.clone(), ClientIp::peer().behind(proxies));
+    let client = ClientIp::peer().behind(proxies);
     if let Some(reload) = reload {
-        tokio::spawn(reload.follow(limiters));
+        tokio::spawn(reload.follow(limiters.clone()));
     }
     // Signals are caught before anybody learns that there is something to stop.
     let asked_to_stop = asked_to_stop().map_err(|error| format!("signals: {error}"))?;
+    let grpc_address = grpc.as_ref().map(|(_, address)| *address);
     // Whoever closed the output wants no greeting.
-    let _ = greet(io::stdout().lock(), address, &config);
-    serve(listener, app, asked_to_stop).await
+    let _ = greet(io::stdout().lock(), address, grpc_address, &config);
+    let grpc = grpc.map(|(listener, _)| listener);
+    serve(listener, grpc, limiters, client, asked_to_stop).await
+}
+
+async fn listen(option: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let wrong = |error: io::Error| format!("{option} {address}: {error}");
+    let listener = TcpListener::bind(address).await.map_err(wrong)?;
+    let address = listener.local_addr().map_err(wrong)?;
+    Ok((listener, address))
 }
 
 /// Ends with the first signal that asks the program to stop.
@@ -103,27 +115,45 @@ fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
 /// Serves until it is asked to stop, then finishes what is in flight, but not for ever.
 async fn serve(
     listener: TcpListener,
-    app: axum::Router,
+    grpc: Option<TcpListener>,
+    limiters: Limiters,
+    client: ClientIp,
     asked_to_stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), String> {
-    let (stop, mut stopped) = watch::channel(false);
-    let mut grace = stopped.clone();
-    let server = axum::serve(
-        listener,
-        app.into_make_service_with_connect_info::<SocketAddr>(),
-    )
-    .with_graceful_shutdown(async move {
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    });
+    let (stop, stopped) = watch::channel(false);
+    let until_stopped = || {
+        let mut stopped = stopped.clone();
+        async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        }
+    };
+    let app = app(limiters.clone(), client.clone());
+    let http = async {
+        axum::serve(
+            listener,
+            app.into_make_service_with_connect_info::<SocketAddr>(),
+        )
+        .with_graceful_shutdown(until_stopped())
+        .await
+        .map_err(|error| error.to_string())
+    };
+    let grpc = async {
+        match grpc {
+            Some(listener) => serve_grpc(listener, &limiters, client, until_stopped())
+                .await
+                .map_err(|error| error.to_string()),
+            None => Ok(()),
+        }
+    };
     tokio::spawn(async move {
         asked_to_stop.await;
         tracing::info!("stopping");
         let _ = stop.send(true);
     });
     tokio::select! {
-        result = server => result.map_err(|error| error.to_string()),
+        result = async { tokio::try_join!(http, grpc) } => result.map(drop),
         () = async {
-            let _ = grace.wait_for(|stopped| *stopped).await;
+            until_stopped().await;
             tokio::time::sleep(GRACE).await;
         } => {
             tracing::info!("some clients still hold requests open; leaving them");
@@ -132,14 +162,22 @@ async fn serve(
     }
 }
 
-fn greet(mut out: impl Write, address: SocketAddr, config: &Config) -> io::Result<()> {
+fn greet(
+    mut out: impl Write,
+    address: SocketAddr,
+    grpc: Option<SocketAddr>,
+    config: &Config,
+) -> io::Result<()> {
     let quotas: Vec<String> = config.chat.iter().map(ToString::to_string).collect();
     let quotas = quotas.join(", ");
     let url = format!("http://{address}");
+    let grpc = grpc.map_or_else(String::new, |grpc| {
+        format!("per_ip.Chat/Say on {grpc} shares that limit\n")
+    });
     write!(
         out,
         "listening on {url}; /chat allows {quotas} per client\n\
-         try:\n  \
+         {grpc}try:\n  \
            curl -i -d hello {url}/chat\n  \
            for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%{{http_code}}\\n' -d hello {url}/chat; done\n  \
            curl -i -H 'X-Api-Key: alice' '{url}/search?q=tower'\n  \

@@ -109,3 +109,12 @@ impl<S: Clone, Q, A, C, R> Admit<S, Q, A, C, R> {
         &self.inner
     }
 }
+
+/// Under the name of the inner service, so that tonic's `add_service` takes it as it takes the inner one.
+#[cfg(feature = "tonic")]
+impl<S, Q, A, C, R> tonic::server::NamedService for Admit<S, Q, A, C, R>
+where
+    S: tonic::server::NamedService,
+{
+    const NAME: &'static str = S::NAME;
+}

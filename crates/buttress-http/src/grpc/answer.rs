@@ -28,8 +28,8 @@ use crate::render::Renderer;
 ///
 /// It serves tonic's servers and channels, and every other body that is empty by `Default`. Put it on
 /// gRPC routes only, as other clients would take the answer for a success. For gRPC-Web it belongs
-/// below the layer that translates. To limit one service of a tonic server and keep its name, use
-/// `tonic::service::LayerExt::named_layer`.
+/// below the layer that translates. With the feature `tonic`, a service of a tonic server that is limited
+/// by itself keeps its name: `add_service(limit.layer(service))`.
 pub struct GrpcAnswer<D> {
     renderer: Arc<Renderer<D>>,
     fields: Fields,

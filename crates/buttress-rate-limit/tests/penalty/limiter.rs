@@ -196,8 +196,8 @@ async fn in_shadow_mode_nobody_is_refused_but_the_list_tells_who_would_be() {
         limiter.check("a", 1).expect("shadow");
     }
     assert_eq!(limiter.bans()[0].refusals, 9);
-    let snapshot = limiter.snapshot();
-    assert_eq!((snapshot.admitted, snapshot.refused), (1, 9));
+    let status = limiter.status();
+    assert_eq!((status.admitted, status.refused), (1, 9));
     limiter.would_admit("a", 1).expect("shadow");
     limiter.set_shadow(false);
     assert_eq!(refused(&limiter, "a").reason(), Reason::Banned);

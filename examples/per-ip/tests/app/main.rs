@@ -1,6 +1,7 @@
 //! The app in process and in virtual time.
 
 mod config;
+mod grpc;
 mod reload;
 mod routes;
 mod support;

@@ -44,6 +44,37 @@ fn the_sixth_post_in_a_minute_is_refused() {
 }
 
 #[test]
+fn grpc_has_an_address_of_its_own_and_shares_the_limit() {
+    let options = ["--grpc-listen", "127.0.0.1:0", "--quota", "2/hour rolling"];
+    let mut program = Program::start(&options);
+    let (_, address) = program.greeting.split_once("per_ip.Chat/Say on ").unwrap();
+    let (address, _) = address.split_once(' ').unwrap();
+    assert_eq!(grpc_status(address), "0");
+    assert_eq!(chat(program.address).status, 200);
+    assert_eq!(grpc_status(address), "8");
+    assert_eq!(chat(program.address).status, 429);
+
+    program.signal("TERM");
+    assert_eq!(program.ends(), Some(0));
+}
+
+/// What `per_ip.Chat/Say` answers to one message.
+#[tokio::main(flavor = "current_thread")]
+async fn grpc_status(address: &str) -> String {
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"));
+    let channel = endpoint.expect("an address").connect().await;
+    let channel = channel.expect("the server listens");
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await.expect("the server lives");
+    let request = tonic::Request::new("hello".to_owned());
+    let path = axum::http::uri::PathAndQuery::from_static("/per_ip.Chat/Say");
+    let codec = tonic_prost::ProstCodec::<String, String>::default();
+    let answer = client.unary(request, path, codec).await;
+    let code = answer.map_or_else(|status| status.code(), |_| tonic::Code::Ok);
+    (code as i32).to_string()
+}
+
+#[test]
 fn options_set_quotas_and_trusted_proxies() {
     let options = [
         "--quota",
