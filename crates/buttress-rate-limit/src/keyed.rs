@@ -202,5 +202,6 @@ fn run<R>(
     if counts.refused > 0 {
         paced.add(bucket.count_refused());
     }
+    bucket.changed_at(now);
     (result, pace.shorten(account.tat()))
 }

@@ -95,6 +95,7 @@ mod saved;
 mod share;
 mod shared;
 mod short_pace;
+mod spin_lock;
 mod sync;
 mod table;
 mod ticket;

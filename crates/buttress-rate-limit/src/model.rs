@@ -9,6 +9,8 @@ use crate::limiter::RateLimiter;
 use crate::place::{Entered, Place};
 use crate::ticket::Spent;
 
+pub use crate::spin_lock::{SpinGuard, SpinLock};
+
 /// A place among those who wait.
 #[derive(Debug)]
 pub struct Waiter(Place);

@@ -6,13 +6,10 @@
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use crate::short_pace::Span;
-use crate::sync;
+use crate::sync::{BucketGuard, BucketLock};
 
 /// How many keys a bucket holds.
 pub(crate) const SLOTS: usize = 4;
-
-/// How often a lock is looked at before the thread lets others run.
-const SPINS: usize = if cfg!(buttress_loom) { 1 } else { 64 };
 
 /// Which of the two paces of the table the bucket's states belong to.
 const PACE: u8 = 1;
@@ -27,12 +24,12 @@ const COARSE: u32 = 10;
 #[derive(Debug, Default)]
 #[cfg_attr(not(buttress_loom), repr(C, align(64)))]
 pub(crate) struct PacedBucket {
-    lock: sync::LockByte,
+    lock: BucketLock,
     bits: AtomicU8,
     /// What was decided since it was last added to the table's counts.
     admitted: AtomicU8,
     refused: AtomicU8,
-    /// About when was last decided, see [`Locked::may_be_late`].
+    /// About when a state was last changed, see [`Locked::may_be_late`].
     latest: AtomicU32,
     tags: [AtomicU32; SLOTS],
     parts: [AtomicU16; SLOTS],
@@ -51,52 +48,19 @@ pub(crate) struct Overflow {
 
 /// A bucket while it is locked.
 #[derive(Debug)]
-pub(crate) struct Locked<'a>(&'a PacedBucket);
+pub(crate) struct Locked<'a>(
+    &'a PacedBucket,
+    #[expect(dead_code, reason = "it frees the lock")] BucketGuard<'a>,
+);
 
 impl PacedBucket {
     #[inline]
     pub(crate) fn lock(&self) -> Locked<'_> {
-        let taken = self
-            .lock
-            .compare_exchange_weak(0, 1, Ordering::Acquire, Ordering::Relaxed);
-        if taken.is_err() {
-            self.lock_when_free();
-        }
-        Locked(self)
+        Locked(self, self.lock.lock())
     }
 
     pub(crate) fn try_lock(&self) -> Option<Locked<'_>> {
-        let taken = self
-            .lock
-            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok().then_some(Locked(self))
-    }
-
-    #[cold]
-    fn lock_when_free(&self) {
-        loop {
-            for _ in 0..SPINS {
-                let free = self.lock.load(Ordering::Relaxed) == 0;
-                if free && self.try_take() {
-                    return;
-                }
-                std::hint::spin_loop();
-            }
-            sync::yield_now();
-        }
-    }
-
-    fn try_take(&self) -> bool {
-        self.lock
-            .compare_exchange_weak(0, 1, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-    }
-}
-
-impl Drop for Locked<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.lock.store(0, Ordering::Release);
+        Some(Locked(self, self.lock.try_lock()?))
     }
 }
 
@@ -194,11 +158,17 @@ impl Locked<'_> {
     /// Counts an admission; what it gives is to be added to the table's counts.
     #[inline]
     pub(crate) fn count_admitted(&self, now: u64) -> Option<Overflow> {
-        self.0.latest.store(coarse(now), Ordering::Relaxed);
+        self.changed_at(now);
         count(&self.0.admitted).then_some(Overflow {
             admitted: 1 << 8,
             refused: 0,
         })
+    }
+
+    /// Remembers that a state was changed by this time.
+    #[inline]
+    pub(crate) fn changed_at(&self, now: u64) {
+        self.0.latest.store(coarse(now), Ordering::Relaxed);
     }
 
     /// Counts a refusal; what it gives is to be added to the table's counts.

@@ -14,7 +14,7 @@
 //! on purpose, about as many units must be spent as would be needed to use up every slot of the table.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use buttress_core::{KeyHash, When};
 
@@ -23,7 +23,7 @@ use crate::gcra::Verdict;
 use crate::limits::Settings;
 use crate::paced_bucket::{Locked, Overflow, PacedBucket, SLOTS};
 use crate::short_pace::{ShortPace, Span};
-use crate::sync::{AtomicUsize, Mutex};
+use crate::sync::Mutex;
 use crate::table::Counts;
 
 #[derive(Debug)]

@@ -2,17 +2,23 @@
 
 #[cfg(not(buttress_loom))]
 pub(crate) use {
+    crate::spin_lock::{SpinGuard as BucketGuard, SpinLock as BucketLock},
     parking_lot::Mutex,
-    std::sync::atomic::{AtomicU8 as LockByte, AtomicUsize},
+    std::sync::atomic::{AtomicU8, AtomicUsize},
     std::thread::yield_now,
 };
 
 #[cfg(buttress_loom)]
 pub(crate) use {
-    loom::sync::atomic::{AtomicU8 as LockByte, AtomicUsize},
+    loom::sync::MutexGuard,
+    loom::sync::atomic::{AtomicU8, AtomicUsize},
     loom::thread::yield_now,
-    model::Mutex,
+    model::{BucketLock, Mutex},
 };
+
+/// The models of the table have one step for a lock; the lock of a bucket has a model of its own.
+#[cfg(buttress_loom)]
+pub(crate) type BucketGuard<'a> = MutexGuard<'a, ()>;
 
 #[cfg(buttress_loom)]
 mod model {
@@ -28,6 +34,25 @@ mod model {
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().expect("no holder of this lock panics")
+        }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct BucketLock(loom::sync::Mutex<()>);
+
+    impl Default for BucketLock {
+        fn default() -> Self {
+            Self(loom::sync::Mutex::new(()))
+        }
+    }
+
+    impl BucketLock {
+        pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
+            self.0.lock().expect("no holder of this lock panics")
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, ()>> {
+            self.0.try_lock().ok()
         }
     }
 }

@@ -11,7 +11,7 @@ use std::task::{Wake, Waker};
 
 use buttress_core::time::now;
 use buttress_core::{Now, Policy, Ticket};
-use buttress_rate_limit::model::{Waiter, enter};
+use buttress_rate_limit::model::{SpinLock, Waiter, enter};
 use buttress_rate_limit::{Limits, Quota, RateDemand, RateLimiter};
 use loom::thread;
 
@@ -114,6 +114,25 @@ fn is_served_in_the_end(sleeper: Option<Sleeper>) {
 }
 
 // === the table ===
+
+/// What is only read and written under the lock needs no order of its own.
+#[test]
+fn the_lock_of_a_bucket_lets_one_in_who_sees_what_the_one_before_did() {
+    model(2, || {
+        let shared =
+            loom::sync::Arc::new((SpinLock::default(), loom::sync::atomic::AtomicU32::new(0)));
+        let count = |(lock, counter): &(SpinLock, loom::sync::atomic::AtomicU32)| {
+            let _guard = lock.lock();
+            let read = counter.load(Ordering::Relaxed);
+            counter.store(read + 1, Ordering::Relaxed);
+        };
+        let other = loom::sync::Arc::clone(&shared);
+        let other = thread::spawn(move || count(&other));
+        count(&shared);
+        other.join().unwrap();
+        assert_eq!(shared.1.load(Ordering::Relaxed), 2);
+    });
+}
 
 #[test]
 fn of_two_who_want_the_last_unit_of_a_fresh_key_one_gets_it() {
