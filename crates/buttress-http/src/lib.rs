@@ -52,7 +52,7 @@ pub use fields::{
 pub use forwarded::{ForwardedField, client_ip};
 pub use grpc::{
     ByGrpcStatus, GRPC_MESSAGE, GRPC_RETRY_PUSHBACK_MS, GRPC_STATUS, GRPC_STATUS_DETAILS_BIN,
-    GrpcAnswer, received_pushback, received_retry_info,
+    GrpcAnswer, grpc_trailers, received_pushback, received_retry_info,
 };
 pub use head::{ByHead, RequestHead, by_head};
 pub use keys::{

@@ -29,12 +29,16 @@ pub use buttress_core as core;
 pub use buttress_http as http;
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit as rate_limit;
+#[cfg(feature = "timeout")]
+pub use buttress_timeout as timeout;
 
 pub use buttress_core::{Error, Reason, Rejection, When};
 #[cfg(feature = "http")]
 pub use buttress_http::{ApiKey, ClientIp, MatchedRoute, Networks, Preflight, by_head};
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit::{Quota, RateLimitLayer, RateLimiter};
+#[cfg(feature = "timeout")]
+pub use buttress_timeout::TimeoutLayer;
 
 // The README's examples are compiled like any other.
 #[cfg(all(doctest, feature = "axum"))]
