@@ -1,8 +1,8 @@
 //! Bodies that end in time, or are cut off.
 
 use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 
 use buttress_core::{BoxError, Rejection, as_timed_out};
 use buttress_http::grpc_trailers;
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tokio::task::unconstrained;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::limits::Until;
@@ -127,10 +128,8 @@ where
         let timer = this
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(until.at())));
-        // As for the head: a timer without a share of the task's time says that it is pending.
-        if timer.as_mut().poll(cx).is_pending() && !timer.is_elapsed() {
-            return Poll::Pending;
-        }
+        // As for the head: the inner body may leave the timer no share of the task's time.
+        ready!(pin!(unconstrained(timer.as_mut())).poll(cx));
         cut_off(this.inner);
         *this.until = None;
         *this.timer = None;

@@ -1,9 +1,10 @@
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use buttress_core::{Now, OnReject, Rejection, as_timed_out};
 use pin_project_lite::pin_project;
+use tokio::task::unconstrained;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::limits::Until;
@@ -109,12 +110,12 @@ fn poll_timer(mut timer: Pin<&mut Option<Sleep>>, until: Until, cx: &mut Context
     if timer.is_none() {
         timer.set(Some(sleep_until(until.at())));
     }
-    let Some(mut timer) = timer.as_pin_mut() else {
+    let Some(timer) = timer.as_pin_mut() else {
         return false;
     };
-    // An inner future that is never done with its share of the task's time leaves the timer none, and a
-    // timer without a share says that it is pending when it is not.
-    timer.as_mut().poll(cx).is_ready() || timer.is_elapsed()
+    // An inner future that uses up its task's share of time would leave none for the timer, which would
+    // then never even be set. It fires once, so it takes nobody's turn.
+    pin!(unconstrained(timer)).poll(cx).is_ready()
 }
 
 fn cut_off<F>(mut call: Pin<&mut Call<F>>) {
