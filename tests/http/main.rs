@@ -7,3 +7,4 @@ mod concurrency;
 mod exemptions;
 mod nested;
 mod support;
+mod timeouts;
