@@ -24,12 +24,16 @@
 //! # fn main() {}
 //! ```
 
+#[cfg(feature = "circuit-breaker")]
+pub use buttress_circuit_breaker as circuit_breaker;
 pub use buttress_core as core;
 #[cfg(feature = "http")]
 pub use buttress_http as http;
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit as rate_limit;
 
+#[cfg(feature = "circuit-breaker")]
+pub use buttress_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, FallbackLayer};
 pub use buttress_core::{Error, Reason, Rejection, When};
 #[cfg(feature = "http")]
 pub use buttress_http::{ApiKey, ClientIp, MatchedRoute, Networks, Preflight, by_head};
