@@ -201,13 +201,13 @@ impl TimeRing {
         if running - self.running >= SLICES_U64 {
             self.clear();
         } else {
-            for slice in self.running + 1..=running {
-                let left = std::mem::take(&mut self.slices[place(slice)]);
+            for slice in self.running..running {
+                let left = std::mem::take(&mut self.slices[place(slice + 1)]);
                 self.tally.subtract(left);
             }
         }
         self.running = running;
-        self.end = (running + 1).saturating_mul(self.slice);
+        self.end = running.saturating_add(1).saturating_mul(self.slice);
     }
 }
 
