@@ -33,6 +33,16 @@ pub enum Event {
     Head(Outcome),
     /// The permit of an admitted request has ended.
     Ended(End),
+    /// A policy that has states, such as a circuit breaker, went from one to another. It is told to the
+    /// observers of the policy itself, because it may happen when a call ends and when nobody calls.
+    StateChanged {
+        /// Whose state; [`KeyHash::EVERYONE`] if there is one for all.
+        key: KeyHash,
+        /// The name of the state that it left, as logs and metrics write it.
+        from: &'static str,
+        /// The name of the state that it is in.
+        to: &'static str,
+    },
 }
 
 /// Hears events. It is called outside every lock.

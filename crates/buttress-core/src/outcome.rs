@@ -24,6 +24,11 @@ pub enum Outcome {
 }
 
 /// Tells how a call ended from its result's head.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot tell how a call ended that gives a `{Res}` or an error `{E}`",
+    note = "`ByError` needs an error that is a `std::error::Error`, `ByBoxError` one in a box; `ByResult` takes any",
+    note = "a closure is one if its argument is annotated: `|result: Result<&Response, &Error>| ..`"
+)]
 pub trait Classify<Res, E> {
     /// Classifies a response's head or an error.
     fn classify(&self, result: Result<&Res, &E>) -> Outcome;
@@ -54,6 +59,25 @@ impl<Res, E: StdError + 'static> Classify<Res, E> for ByError {
             Ok(_) => Outcome::Success,
             Err(error) => match Rejection::find(error) {
                 Some(rejection) => rejection.outcome(),
+                None => Outcome::Failure,
+            },
+        }
+    }
+}
+
+/// As [`ByError`], for errors in a box, as tower's Buffer, Timeout and LoadShed have them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByBoxError;
+
+impl<Res, E> Classify<Res, E> for ByBoxError
+where
+    E: AsRef<dyn StdError + Send + Sync + 'static>,
+{
+    fn classify(&self, result: Result<&Res, &E>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(error) => match Rejection::find(error.as_ref()) {
+                Some(_) => Outcome::Refused,
                 None => Outcome::Failure,
             },
         }

@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use buttress_core::{Classify, End, Now, Outcome, Permit, Settle, Ticket};
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::classify::ByStatus;
+use crate::grpc::by_trailers;
 
 /// Ends the permit when the body of the response ends, breaks off, or is dropped.
 ///
@@ -125,6 +126,17 @@ fn settle<T: Ticket>(permit: &mut Option<Permit<T>>, outcome: Outcome) {
     }
 }
 
+/// A body without a permit, for the answers of a layer.
+impl<B: Body + From<Bytes>, T: Ticket> From<Bytes> for PermitBody<B, T> {
+    fn from(content: Bytes) -> Self {
+        Self {
+            inner: B::from(content),
+            permit: None,
+            unread: None,
+        }
+    }
+}
+
 /// A body without a permit, for answers that have no content.
 impl<B: Body + Default, T: Ticket> Default for PermitBody<B, T> {
     fn default() -> Self {
@@ -157,7 +169,8 @@ impl<B: Body, T: Ticket> Body for PermitBody<B, T> {
                 // A server asks no further once it has all bytes, the trailers, or the body's word.
                 let complete =
                     *this.unread == Some(0) || frame.is_trailers() || this.inner.is_end_stream();
-                complete.then_some(Outcome::Success)
+                let by_trailers = frame.trailers_ref().and_then(by_trailers);
+                complete.then(|| by_trailers.unwrap_or(Outcome::Success))
             }
         };
         if let Some(outcome) = outcome {

@@ -24,6 +24,8 @@
 //! # fn main() {}
 //! ```
 
+#[cfg(feature = "circuit-breaker")]
+pub use buttress_circuit_breaker as circuit_breaker;
 pub use buttress_core as core;
 #[cfg(feature = "http")]
 pub use buttress_http as http;
@@ -32,6 +34,8 @@ pub use buttress_rate_limit as rate_limit;
 #[cfg(feature = "timeout")]
 pub use buttress_timeout as timeout;
 
+#[cfg(feature = "circuit-breaker")]
+pub use buttress_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, FallbackLayer};
 pub use buttress_core::{Error, Reason, Rejection, When};
 #[cfg(feature = "http")]
 pub use buttress_http::{ApiKey, ClientIp, MatchedRoute, Networks, Preflight, by_head};

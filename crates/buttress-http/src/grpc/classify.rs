@@ -20,7 +20,8 @@ const LAST_CODE: u8 = 16;
 /// [`Rejection`](buttress_core::Rejection) is a refusal, or timed out, whatever its status.
 ///
 /// Only the head is read. A call that fails before its first message has its status there; one with
-/// messages has it in the trailers, and its head is a success as far as it can tell. A head that is
+/// messages has it in the trailers, and its head is a success as far as it can tell
+/// ([`AtBodyEnd`](crate::AtBodyEnd) reads the trailers too). A head that is
 /// not gRPC's comes from something on the way, so its status of HTTP counts: 429 is throttled, 502, 503
 /// and 504 are overloaded, 401, 403 and 404 are answers, and any other than 200 is a failure.
 ///
@@ -47,14 +48,15 @@ impl<B, E, C: Classify<Response<B>, E>> Classify<Response<B>, E> for ByGrpcStatu
             Err(outcome) => return outcome,
         };
         let headers = response.headers();
-        match headers.get(GRPC_STATUS) {
-            Some(code) => by_code(
-                code.to_str().ok().and_then(|code| code.parse().ok()),
-                headers,
-            ),
-            None => by_http(response.status(), headers),
-        }
+        by_trailers(headers).unwrap_or_else(|| by_http(response.status(), headers))
     }
+}
+
+/// How a call ended by the status of its trailers, or of a head that is all there is; none without one.
+pub(crate) fn by_trailers(trailers: &HeaderMap) -> Option<Outcome> {
+    let code = trailers.get(GRPC_STATUS)?;
+    let code = code.to_str().ok().and_then(|code| code.parse().ok());
+    Some(by_code(code, trailers))
 }
 
 fn by_code(code: Option<u8>, headers: &HeaderMap) -> Outcome {
