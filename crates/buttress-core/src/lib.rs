@@ -39,6 +39,7 @@
 mod admission;
 mod admit;
 mod ask;
+pub mod duration;
 mod key;
 mod observe;
 mod on_reject;

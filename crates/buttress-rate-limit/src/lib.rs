@@ -42,7 +42,6 @@ mod civil;
 #[cfg(feature = "serde")]
 mod config;
 mod decision;
-pub mod duration;
 mod forecast;
 mod gcra;
 mod layer;
@@ -87,11 +86,11 @@ pub mod algorithm {
 
 pub use ask::{Cost, Deadline, RateAsk, RateDemand};
 pub use builder::{DEFAULT_KEYS, RateLimiterBuilder};
+pub use buttress_core::duration::{self, DurationError, format_duration, parse_duration};
 #[cfg(feature = "calendar")]
 pub use civil::Unit;
 #[cfg(feature = "serde")]
 pub use config::RateLimitConfig;
-pub use duration::{DurationError, format_duration, parse_duration};
 pub use layer::{RateLimit, RateLimitLayer};
 pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsError};
