@@ -44,7 +44,7 @@ impl<Res, E> Classify<Res, E> for ByResult {
 }
 
 /// `Ok` is a success; an error that a [`Rejection`] caused, at any depth, is a refusal from further
-/// in; other errors are failures.
+/// in, or a call that was cut off ([`Rejection::outcome`]); other errors are failures.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByError;
 
@@ -53,7 +53,7 @@ impl<Res, E: StdError + 'static> Classify<Res, E> for ByError {
         match result {
             Ok(_) => Outcome::Success,
             Err(error) => match Rejection::find(error) {
-                Some(_) => Outcome::Refused,
+                Some(rejection) => rejection.outcome(),
                 None => Outcome::Failure,
             },
         }

@@ -3,8 +3,9 @@
 //! What limits are kept by ([`ClientIp`], [`ApiKey`], [`MatchedRoute`], [`by_head`] and others), what
 //! they do not concern ([`Preflight`], [`allow_list`]), how a refusal is told ([`HttpAnswer`]: a
 //! problem document of RFC 9457 with `Retry-After`, `RateLimit` and `RateLimit-Policy`), how a
-//! response is understood ([`ByStatus`], [`received_limits`], [`received_retry_after`]), and a permit
-//! that lives until a response's body has ended ([`AtBodyEnd`]).
+//! response is understood ([`ByStatus`], [`received_limits`], [`received_retry_after`]), a permit that
+//! lives until a response's body has ended ([`AtBodyEnd`]), and a deadline that travels with a request
+//! ([`CallDeadline`], [`TimeoutField`]).
 //!
 //! gRPC is HTTP with other words for the same: [`GrpcAnswer`], [`ByGrpcStatus`], [`received_pushback`]
 //! and [`received_retry_info`]. Keys are read as ever, as metadata are headers.
@@ -22,6 +23,7 @@ mod answer;
 mod body;
 mod classify;
 mod cors;
+mod deadline;
 mod exempt;
 mod fields;
 mod forwarded;
@@ -40,6 +42,7 @@ pub use answer::{AnswerBody, HttpAnswer, HttpAnswerAnyBody, HttpAnswerWith};
 pub use body::{AtBodyEnd, PermitBody};
 pub use classify::ByStatus;
 pub use cors::{EXPOSED, EXPOSED_GRPC, exposed};
+pub use deadline::{CallDeadline, GRPC_TIMEOUT, TimeoutField, grpc_timeout};
 pub use exempt::{AllowList, Preflight, allow_list};
 pub use fields::{
     FieldError, FieldNames, PolicyItem, RATE_LIMIT, RATE_LIMIT_POLICY, Remaining,

@@ -17,7 +17,7 @@ const REDUCED_CAPACITY: &str =
 pub(crate) const fn status(reason: Reason) -> StatusCode {
     match reason {
         Reason::RateLimit | Reason::TokenBudget => StatusCode::TOO_MANY_REQUESTS,
-        Reason::Deadline => StatusCode::GATEWAY_TIMEOUT,
+        Reason::Deadline | Reason::AttemptTimeout => StatusCode::GATEWAY_TIMEOUT,
         Reason::MissingKey => StatusCode::INTERNAL_SERVER_ERROR,
         // Whatever refuses for another reason has no room.
         _ => StatusCode::SERVICE_UNAVAILABLE,
@@ -35,6 +35,7 @@ pub(crate) fn detail(rejection: &Rejection, violated: &[&str]) -> String {
         Reason::QueueFull => return "Too many requests are waiting already.".into(),
         Reason::QueueTimeout => return "The request waited too long for its turn.".into(),
         Reason::Deadline => return "The answer would have come too late to be of use.".into(),
+        Reason::AttemptTimeout => return "The service did not answer in time.".into(),
         _ => return "There is no capacity for the request at the moment.".into(),
     };
     let (subject, one) = match violated {

@@ -49,7 +49,7 @@ impl<'a> Refusal<'a> {
         self.rejection
     }
 
-    /// The status that fits: 429 for a used up quota, 503 for missing capacity, 504 for a deadline, 500
+    /// The status that fits: 429 for a used up quota, 503 for missing capacity, 504 for a deadline or a timeout, 500
     /// for a request without the key that it is limited by.
     #[must_use]
     pub const fn status(&self) -> StatusCode {

@@ -15,7 +15,7 @@ use crate::render::Renderer;
 /// carries
 ///
 /// - `grpc-status`: `RESOURCE_EXHAUSTED` for a used up quota, `UNAVAILABLE` for missing capacity,
-///   `DEADLINE_EXCEEDED` for a deadline, `INTERNAL` for a request without the key that it is limited by:
+///   `DEADLINE_EXCEEDED` for a deadline or a timeout, `INTERNAL` for a request without the key that it is limited by:
 ///   the codes that belong to the statuses that [`HttpAnswer`](crate::HttpAnswer) sends;
 /// - `grpc-message`: one sentence;
 /// - `grpc-retry-pushback-ms`: the exact wait, rounded up to a millisecond and at least 1; `-1` if the
