@@ -34,8 +34,11 @@ mod backoff;
 mod budget;
 mod call;
 mod future;
+#[cfg(feature = "http")]
+mod http;
 mod judge;
 mod layer;
+mod methods;
 mod policy;
 mod random;
 mod replay;
@@ -50,8 +53,14 @@ pub use attempt::Attempt;
 pub use backoff::{Backoff, Jitter, Pauses};
 pub use budget::{BudgetSnapshot, RetryBudget};
 pub use future::ResponseFuture;
+#[cfg(feature = "http")]
+pub use http::{
+    AsReplayBody, HttpErrors, HttpReplay, HttpRetryLayer, HttpTemplate, OnGrpcStatus, OnStatus,
+    Rebody, WrappedBy,
+};
 pub use judge::{Again, Judge, Judgement, OnBoxError, OnError};
 pub use layer::RetryLayer;
+pub use methods::Methods;
 pub use policy::RetryPolicy;
 pub use replay::{Cloned, CopiedBy, Copies, CopiesBy, Repeats, Replay, Template};
 pub use rule::BudgetRule;
