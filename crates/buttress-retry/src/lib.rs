@@ -40,6 +40,7 @@ mod judge;
 mod layer;
 mod methods;
 mod policy;
+mod presets;
 mod random;
 mod replay;
 mod rule;
