@@ -1,7 +1,5 @@
 //! An upstream that does what a test tells it, and what is seen of it.
 
-#![expect(dead_code, reason = "each test uses a part of it")]
-
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
