@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use buttress_core::BoxError;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -75,10 +76,10 @@ pub struct BodyReplay<B> {
 }
 
 /// Why a body broke off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplayError<E> {
+#[derive(Debug)]
+pub enum ReplayError {
     /// The body itself failed.
-    Inner(E),
+    Inner(BoxError),
     /// A later attempt has taken the body over. Who reads it still must not take it for complete.
     Superseded,
 }
@@ -93,7 +94,10 @@ impl<B> ReplayBody<B> {
     }
 }
 
-impl<B: Body> ReplayBody<B> {
+impl<B> ReplayBody<B>
+where
+    B: Body<Error: Into<BoxError>>,
+{
     /// A body to be sent, and what sends it again as long as no more than `limit` bytes of it were read.
     ///
     /// With a limit of zero nothing is recorded: it can be sent again while nothing of it was read.
@@ -142,7 +146,10 @@ impl<B: Body> ReplayBody<B> {
     }
 }
 
-impl<B: Body> BodyReplay<B> {
+impl<B> BodyReplay<B>
+where
+    B: Body<Error: Into<BoxError>>,
+{
     /// Whether the body can be sent again now.
     #[must_use]
     pub fn can_repeat(&self) -> bool {
@@ -185,9 +192,12 @@ fn lock<B>(shared: &Mutex<Source<B>>) -> MutexGuard<'_, Source<B>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-type PolledFrame<E> = Poll<Option<Result<Frame<Bytes>, ReplayError<E>>>>;
+type PolledFrame = Poll<Option<Result<Frame<Bytes>, ReplayError>>>;
 
-impl<B: Body> Source<B> {
+impl<B> Source<B>
+where
+    B: Body<Error: Into<BoxError>>,
+{
     fn has_ended(&self) -> bool {
         self.rest.as_ref().is_none_or(|rest| rest.is_end_stream())
     }
@@ -200,7 +210,7 @@ impl<B: Body> Source<B> {
         }
     }
 
-    fn poll_frame(&mut self, reader: &mut Reader, cx: &mut Context<'_>) -> PolledFrame<B::Error> {
+    fn poll_frame(&mut self, reader: &mut Reader, cx: &mut Context<'_>) -> PolledFrame {
         if reader.generation != self.generation {
             return Poll::Ready(Some(Err(ReplayError::Superseded)));
         }
@@ -227,7 +237,7 @@ impl<B: Body> Source<B> {
             }
             Err(error) => {
                 self.recording = None;
-                Err(ReplayError::Inner(error))
+                Err(ReplayError::Inner(error.into()))
             }
         }))
     }
@@ -270,17 +280,20 @@ fn into_bytes(mut data: impl Buf) -> Bytes {
     data.copy_to_bytes(length)
 }
 
-impl<B: Body> Body for ReplayBody<B> {
+impl<B> Body for ReplayBody<B>
+where
+    B: Body<Error: Into<BoxError>>,
+{
     type Data = Bytes;
-    type Error = ReplayError<B::Error>;
+    type Error = ReplayError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame<B::Error> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         match self.project().kind.project() {
             KindProjection::Once { body } => {
                 let frame = ready!(body.poll_frame(cx));
                 Poll::Ready(frame.map(|frame| match frame {
                     Ok(frame) => Ok(frame.map_data(into_bytes)),
-                    Err(error) => Err(ReplayError::Inner(error)),
+                    Err(error) => Err(ReplayError::Inner(error.into())),
                 }))
             }
             KindProjection::Empty => Poll::Ready(None),
@@ -341,7 +354,7 @@ impl<B> Default for ReplayBody<B> {
     }
 }
 
-impl<E: fmt::Display> fmt::Display for ReplayError<E> {
+impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inner(error) => error.fmt(f),
@@ -350,10 +363,10 @@ impl<E: fmt::Display> fmt::Display for ReplayError<E> {
     }
 }
 
-impl<E: Error + 'static> Error for ReplayError<E> {
+impl Error for ReplayError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Inner(error) => Some(error),
+            Self::Inner(error) => Some(&**error),
             Self::Superseded => None,
         }
     }

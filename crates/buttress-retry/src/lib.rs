@@ -33,6 +33,8 @@ mod attempt;
 mod backoff;
 mod budget;
 mod call;
+#[cfg(feature = "serde")]
+mod config;
 mod future;
 #[cfg(feature = "http")]
 mod http;
@@ -53,6 +55,8 @@ mod tokens;
 pub use attempt::Attempt;
 pub use backoff::{Backoff, Jitter, Pauses};
 pub use budget::{BudgetSnapshot, RetryBudget};
+#[cfg(feature = "serde")]
+pub use config::RetryConfig;
 pub use future::ResponseFuture;
 #[cfg(feature = "http")]
 pub use http::{

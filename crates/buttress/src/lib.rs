@@ -29,12 +29,16 @@ pub use buttress_core as core;
 pub use buttress_http as http;
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit as rate_limit;
+#[cfg(feature = "retry")]
+pub use buttress_retry as retry;
 
 pub use buttress_core::{Error, Reason, Rejection, When};
 #[cfg(feature = "http")]
 pub use buttress_http::{ApiKey, ClientIp, MatchedRoute, Networks, Preflight, by_head};
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit::{Quota, RateLimitLayer, RateLimiter};
+#[cfg(feature = "retry")]
+pub use buttress_retry::{BudgetRule, Jitter, RetryBudget, RetryLayer};
 
 // The README's examples are compiled like any other.
 #[cfg(all(doctest, feature = "axum"))]

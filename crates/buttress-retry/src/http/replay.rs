@@ -1,5 +1,6 @@
 //! Requests of HTTP that can be sent again.
 
+use buttress_core::BoxError;
 use buttress_core::time::Instant;
 use buttress_http::{
     BodyReplay, CallDeadline, DEFAULT_REPLAY_LIMIT, ReplayBody, has_idempotency_key,
@@ -107,7 +108,7 @@ impl<F> HttpReplay<F> {
 
 impl<B, F> Replay<Request<B>> for HttpReplay<F>
 where
-    B: Body,
+    B: Body<Error: Into<BoxError>>,
     F: Rebody<B> + Clone,
 {
     type Request = Request<F::Body>;
@@ -160,7 +161,7 @@ pub struct HttpTemplate<B, F> {
     replay: HttpReplay<F>,
 }
 
-impl<B: Body, F: Rebody<B>> HttpTemplate<B, F> {
+impl<B, F: Rebody<B>> HttpTemplate<B, F> {
     fn with(&self, body: ReplayBody<B>, attempt: Attempt) -> Request<F::Body> {
         let mut head = self.head.clone();
         self.replay.tell(&mut head, attempt);
@@ -168,7 +169,11 @@ impl<B: Body, F: Rebody<B>> HttpTemplate<B, F> {
     }
 }
 
-impl<B: Body, F: Rebody<B>> Template for HttpTemplate<B, F> {
+impl<B, F> Template for HttpTemplate<B, F>
+where
+    B: Body<Error: Into<BoxError>>,
+    F: Rebody<B>,
+{
     type Request = Request<F::Body>;
 
     fn repeats(&self) -> Repeats {
