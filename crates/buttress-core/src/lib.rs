@@ -55,7 +55,7 @@ pub use admission::{Admission, NeverWaits, Verdict};
 pub use admit::{Admit, AdmitLayer, Path, ResponseFuture};
 pub use ask::{Ask, Exempt};
 pub use key::{Key, KeyHash, KeyHasher, MissingKey, Seed};
-pub use observe::{Event, Observe, Observed, ObservedTicket, ObservedWait};
+pub use observe::{Event, GiveUp, Observe, Observed, ObservedTicket, ObservedWait};
 pub use on_reject::{AsBoxError, AsError, BoxError, Error, OnReject, With};
 pub use outcome::{ByBoxError, ByError, ByResult, Classify, Outcome, Usage};
 pub use permit::{End, Permit, Ticket, as_timed_out};

@@ -77,7 +77,7 @@ where
         match result {
             Ok(_) => Outcome::Success,
             Err(error) => match Rejection::find(error.as_ref()) {
-                Some(_) => Outcome::Refused,
+                Some(rejection) => rejection.outcome(),
                 None => Outcome::Failure,
             },
         }

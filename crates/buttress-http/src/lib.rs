@@ -29,13 +29,17 @@ mod fields;
 mod forwarded;
 mod grpc;
 mod head;
+mod hints;
+mod idempotency;
 mod keys;
 mod networks;
 mod prepared;
 mod problem;
 mod received;
+mod recording;
 mod refusal;
 mod render;
+mod replay;
 
 pub use admitted::HttpFields;
 pub use answer::{AnswerBody, HttpAnswer, HttpAnswerAnyBody, HttpAnswerWith};
@@ -55,6 +59,8 @@ pub use grpc::{
     GrpcAnswer, grpc_trailers, received_pushback, received_retry_info,
 };
 pub use head::{ByHead, RequestHead, by_head};
+pub use hints::{Hints, RETRY_AFTER_MS, X_SHOULD_RETRY};
+pub use idempotency::{IDEMPOTENCY_KEY, has_idempotency_key, is_idempotent};
 pub use keys::{
     Anonymous, ApiKey, ClientIp, ExtensionKey, HeaderKey, MatchedRoute, OrAnonymous, PeerAddr,
     Route, extension, header, or_anonymous,
@@ -64,3 +70,4 @@ pub use received::{
     ReceivedLimit, ReceivedPolicy, received_limits, received_policies, received_retry_after,
 };
 pub use refusal::{Fields, Refusal};
+pub use replay::{BodyReplay, DEFAULT_REPLAY_LIMIT, ReplayBody, ReplayError};

@@ -31,6 +31,8 @@ pub use buttress_core as core;
 pub use buttress_http as http;
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit as rate_limit;
+#[cfg(feature = "retry")]
+pub use buttress_retry as retry;
 #[cfg(feature = "timeout")]
 pub use buttress_timeout as timeout;
 
@@ -41,6 +43,8 @@ pub use buttress_core::{Error, Reason, Rejection, When};
 pub use buttress_http::{ApiKey, ClientIp, MatchedRoute, Networks, Preflight, by_head};
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit::{Quota, RateLimitLayer, RateLimiter};
+#[cfg(feature = "retry")]
+pub use buttress_retry::{BudgetRule, Jitter, RetryBudget, RetryLayer};
 #[cfg(feature = "timeout")]
 pub use buttress_timeout::TimeoutLayer;
 
