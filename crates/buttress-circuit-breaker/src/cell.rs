@@ -173,6 +173,17 @@ impl Cell {
         }
     }
 
+    /// Hears how long the head of a call took.
+    pub(crate) fn head(&self, generation: u32, waited: u64, now: &Now) {
+        let word = self.word();
+        if word.generation() == generation && word.mode() == Mode::Guarded {
+            let nanos = || self.shared.nanos(now);
+            self.change(false, |circuit| {
+                circuit.head(generation, waited, nanos, || self.shared.draw());
+            });
+        }
+    }
+
     /// Gives back the place of a call of which nothing is known.
     pub(crate) fn give_back(&self, generation: u32) {
         let word = self.word();

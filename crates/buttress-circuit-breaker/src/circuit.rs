@@ -244,6 +244,23 @@ impl Circuit {
         }
     }
 
+    /// Hears that the head of a call that was admitted under `generation` took so many nanoseconds. A slow
+    /// probe opens the circuit again now, however long its body takes.
+    pub fn head(
+        &mut self,
+        generation: u32,
+        waited: u64,
+        now: impl FnOnce() -> u64,
+        draw: impl FnOnce() -> u64,
+    ) {
+        let is_probe = generation == self.generation
+            && matches!(self.phase, Phase::HalfOpen(_))
+            && matches!(self.settings.recovery, Recovery::Probes { .. });
+        if is_probe && self.is_slow(waited) {
+            self.open(now(), draw);
+        }
+    }
+
     /// Gives back the place of a call that was admitted under `generation` and of which nothing is known;
     /// whether that made room.
     pub fn give_back(&mut self, generation: u32) -> bool {

@@ -102,6 +102,7 @@ impl TryFrom<Fields> for CircuitBreakerConfig {
                 buttress_core::duration::format_duration(open_for)
             ));
         }
+        check_minimum(&fields)?;
         let config = Self {
             enabled: fields.enabled.unwrap_or(true),
             by: fields.by,
@@ -112,6 +113,24 @@ impl TryFrom<Fields> for CircuitBreakerConfig {
             Ok(()) => Ok(config),
             Err(error) => Err(format!("{}: {}", error.setting(), error.problem())),
         }
+    }
+}
+
+/// A window of calls never holds more calls than that, and a rate that is never looked at trips nothing.
+fn check_minimum(fields: &Fields) -> Result<(), String> {
+    let defaults = Settings::nothing();
+    let window = fields
+        .window
+        .as_ref()
+        .map_or(defaults.window, |window| window.0);
+    let minimum = fields.minimum_calls.as_ref().map(|count| count.0);
+    let has_rate = fields.failure_rate.is_some() || fields.slow_call_rate.is_some();
+    let looks = minimum.is_some() || has_rate;
+    match (window, minimum.unwrap_or(defaults.minimum_calls)) {
+        (Window::Calls(calls), minimum) if looks && minimum > calls => Err(format!(
+            "minimum_calls: is {minimum}, which is more than `window` ever holds; give a number of at most {calls}, or a larger `window`"
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::word::Word;
 ///
 /// Its end is recorded if it says something of the upstream. A refusal from further in, a release and a
 /// caller who left say nothing, and only give a probe's place back; but a caller who left after waiting
-/// longer than a slow call is a failure.
+/// longer than a slow call for the head is a failure. A slow probe is heard of when its head comes.
 #[derive(Debug)]
 pub struct CircuitTicket {
     // None if there was no room to watch it.
@@ -79,6 +79,7 @@ impl Ticket for CircuitTicket {
         if let (Timing::Running, Some(cell)) = (self.timing, &self.cell) {
             self.time = self.waited(cell, now);
             self.timing = Timing::Stopped;
+            cell.head(self.generation, self.time, now);
         }
     }
 
@@ -95,7 +96,9 @@ impl Ticket for CircuitTicket {
                 return cell.give_back(self.generation);
             }
             End::Cancelled(_) => {
-                let left_late = self.timing != Timing::No && cell.is_slow(self.waited(cell, now));
+                // Whoever leaves during the body has had an answer.
+                let left_late =
+                    self.timing == Timing::Running && cell.is_slow(self.waited(cell, now));
                 if !left_late {
                     return cell.give_back(self.generation);
                 }

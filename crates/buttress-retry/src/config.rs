@@ -113,7 +113,8 @@ impl TryFrom<Fields> for RetryConfig {
         let max = fields.max.map_or(usual.max(), |setting| setting.0);
         let multiplier = fields.multiplier.unwrap_or(usual.multiplier());
         let jitter = fields.jitter.map_or(usual.jitter(), Jitter::from);
-        let backoff = Backoff::exponential(base, max)?
+        // A base above the longest pause is that pause, as every interval is.
+        let backoff = Backoff::exponential(base.min(max), max)?
             .with_multiplier(multiplier)?
             .with_jitter(jitter)?;
         let mut policy = default.policy.with_backoff(backoff);

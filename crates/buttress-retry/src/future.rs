@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use buttress_core::{
-    Event, Now, Observe, OnReject, Outcome, Reason, Rejection, When, as_timed_out,
+    Event, Now, Observe, OnReject, Outcome, Reason, Rejection, When, as_settled, as_timed_out,
 };
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -134,7 +134,7 @@ where
                         return Poll::Ready(result.map(R::response).map_err(R::error));
                     };
                     // The failed response goes before the wait: it may hold a connection.
-                    drop(result);
+                    as_settled(|| drop(result));
                     pausing(request)
                 }
                 Poll::Pending => {
