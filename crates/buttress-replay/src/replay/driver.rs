@@ -4,7 +4,7 @@
 //! format's: the upstream's events, what falls due in the layers, callers who leave, arrivals; each followed
 //! until nothing more can happen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -103,19 +103,20 @@ impl Driver {
     }
 
     /// Everything that happens at this instant. `due` are those for whom something fell due in the layers.
-    async fn instant(&mut self, mut due: BTreeSet<Task>) {
+    async fn instant(&mut self, due: BTreeSet<Task>) {
         let now = self.world.lock().now();
+        let mut due = self.in_order(due);
         loop {
             if let Some(event) = self.take(now, What::precedes_layers) {
                 self.happen(event);
-            } else if let Some(task) = self.next_due(&mut due) {
+            } else if let Some(task) = due.pop_front() {
                 self.poll(task);
             } else if let Some(event) = self.take(now, |_| true) {
                 self.happen(event);
             } else {
                 // Timers that were set for this very instant fire when the runtime looks at them.
                 tokio::task::yield_now().await;
-                due = self.ready.take();
+                due = self.in_order(self.ready.take());
                 if due.is_empty() {
                     return;
                 }
@@ -128,18 +129,14 @@ impl Driver {
         self.world.lock().timeline.take(now, wanted)
     }
 
-    /// Takes the next of those for whom something is due: waits and backoffs before what cuts attempts
-    /// off, each in the order of the trace.
-    fn next_due(&self, due: &mut BTreeSet<Task>) -> Option<Task> {
-        let is_wait = |task: &&Task| !self.is_cut_off(**task);
-        let next = due.iter().find(is_wait).or_else(|| due.first()).copied()?;
-        due.remove(&next);
-        Some(next)
-    }
-
-    /// While an attempt runs, all that can fall due outside of it is its end.
-    fn is_cut_off(&self, task: Task) -> bool {
-        task.part == Part::Whole && self.attempts.is_running(task.request)
+    /// Puts those for whom something is due in the order of the format: waits and backoffs before what
+    /// cuts attempts off, each in the order of the trace.
+    fn in_order(&self, due: BTreeSet<Task>) -> VecDeque<Task> {
+        // While an attempt runs, all that can fall due outside of it is its end.
+        let is_cut_off =
+            |task: &Task| task.part == Part::Whole && self.attempts.is_running(task.request);
+        let (ends, waits): (Vec<_>, Vec<_>) = due.into_iter().partition(is_cut_off);
+        waits.into_iter().chain(ends).collect()
     }
 
     fn happen(&mut self, event: Event) {
