@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
@@ -33,6 +34,66 @@ pub enum Event {
     Head(Outcome),
     /// The permit of an admitted request has ended.
     Ended(End),
+    /// A policy that has states, such as a circuit breaker, went from one to another. It is told to the
+    /// observers of the policy itself, because it may happen when a call ends and when nobody calls.
+    StateChanged {
+        /// Whose state; [`KeyHash::EVERYONE`] if there is one for all.
+        key: KeyHash,
+        /// The name of the state that it left, as logs and metrics write it.
+        from: &'static str,
+        /// The name of the state that it is in.
+        to: &'static str,
+    },
+    /// A failed attempt is followed by another.
+    Retrying {
+        /// Which attempt failed, counted from 1.
+        attempt: u32,
+        /// How it ended.
+        cause: Outcome,
+        /// How long the next one waits.
+        pause: Duration,
+    },
+    /// A failed attempt could have been followed by another, but is not.
+    GivenUp {
+        /// Which attempt failed, counted from 1.
+        attempt: u32,
+        /// How it ended.
+        cause: Outcome,
+        /// What speaks against another.
+        reason: GiveUp,
+    },
+    /// A second attempt is sent beside one that takes long.
+    Hedged,
+}
+
+/// Why a failed attempt is not followed by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GiveUp {
+    /// It was the last.
+    Attempts,
+    /// The request cannot be sent again, or not after a failure of this kind.
+    Request,
+    /// The upstream said not to, or not for longer than may be waited.
+    Hint,
+    /// The next attempt would begin too late.
+    Deadline,
+    /// The budget for retries is used up.
+    Budget,
+}
+
+impl GiveUp {
+    /// The name used in logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Attempts => "attempts",
+            Self::Request => "request",
+            Self::Hint => "hint",
+            Self::Deadline => "deadline",
+            Self::Budget => "budget",
+        }
+    }
 }
 
 /// Hears events. It is called outside every lock.

@@ -24,6 +24,11 @@ pub enum Outcome {
 }
 
 /// Tells how a call ended from its result's head.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot tell how a call ended that gives a `{Res}` or an error `{E}`",
+    note = "`ByError` needs an error that is a `std::error::Error`, `ByBoxError` one in a box; `ByResult` takes any",
+    note = "a closure is one if its argument is annotated: `|result: Result<&Response, &Error>| ..`"
+)]
 pub trait Classify<Res, E> {
     /// Classifies a response's head or an error.
     fn classify(&self, result: Result<&Res, &E>) -> Outcome;
@@ -44,7 +49,7 @@ impl<Res, E> Classify<Res, E> for ByResult {
 }
 
 /// `Ok` is a success; an error that a [`Rejection`] caused, at any depth, is a refusal from further
-/// in; other errors are failures.
+/// in, or a call that was cut off ([`Rejection::outcome`]); other errors are failures.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByError;
 
@@ -53,7 +58,26 @@ impl<Res, E: StdError + 'static> Classify<Res, E> for ByError {
         match result {
             Ok(_) => Outcome::Success,
             Err(error) => match Rejection::find(error) {
-                Some(_) => Outcome::Refused,
+                Some(rejection) => rejection.outcome(),
+                None => Outcome::Failure,
+            },
+        }
+    }
+}
+
+/// As [`ByError`], for errors in a box, as tower's Buffer, Timeout and LoadShed have them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByBoxError;
+
+impl<Res, E> Classify<Res, E> for ByBoxError
+where
+    E: AsRef<dyn StdError + Send + Sync + 'static>,
+{
+    fn classify(&self, result: Result<&Res, &E>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(error) => match Rejection::find(error.as_ref()) {
+                Some(rejection) => rejection.outcome(),
                 None => Outcome::Failure,
             },
         }

@@ -78,7 +78,8 @@ tuple_ticket!(A B C D);
 /// The right to go on, for as long as it lives.
 ///
 /// Dropping it means that the caller went away ([`End::Cancelled`]), or that a timeout of ours cut the
-/// call off if it is dropped inside [`as_timed_out`].
+/// call off if it is dropped inside [`as_timed_out`], or that its response was not needed to the end if it
+/// is dropped inside [`as_settled`].
 #[must_use = "dropping a permit cancels it"]
 #[derive(Debug)]
 pub struct Permit<T: Ticket>(Option<T>);
@@ -129,8 +130,8 @@ impl<T: Ticket> Drop for Permit<T> {
     #[inline]
     fn drop(&mut self) {
         if let Some(ticket) = self.0.take() {
-            let end = match TIMED_OUT.try_with(Cell::get) {
-                Ok(true) => End::Settled(Outcome::TimedOut, None),
+            let end = match DROPPED_AS.try_with(Cell::get) {
+                Ok(Some(outcome)) => End::Settled(outcome, None),
                 _ => End::Cancelled(None),
             };
             ticket.end(end, &Now::new());
@@ -139,7 +140,7 @@ impl<T: Ticket> Drop for Permit<T> {
 }
 
 thread_local! {
-    static TIMED_OUT: Cell<bool> = const { Cell::new(false) };
+    static DROPPED_AS: Cell<Option<Outcome>> = const { Cell::new(None) };
 }
 
 /// Runs `f`, in which dropped permits count as timed out instead of cancelled.
@@ -147,14 +148,27 @@ thread_local! {
 /// Retry and timeout drop what they cut off through this, so that a hanging upstream opens a breaker
 /// below them whatever lies between, and no permit has to carry a deadline.
 pub fn as_timed_out<R>(f: impl FnOnce() -> R) -> R {
-    struct Restore(bool);
+    dropping_as(Outcome::TimedOut, f)
+}
+
+/// Runs `f`, in which dropped permits count as settled by the head of their response instead of
+/// cancelled. That head was a success, as any other ends a permit when it comes.
+///
+/// Retry drops a response through this whose body nobody needs, because another attempt follows: no
+/// caller has gone away.
+pub fn as_settled<R>(f: impl FnOnce() -> R) -> R {
+    dropping_as(Outcome::Success, f)
+}
+
+fn dropping_as<R>(outcome: Outcome, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Outcome>);
 
     impl Drop for Restore {
         fn drop(&mut self) {
-            TIMED_OUT.set(self.0);
+            DROPPED_AS.set(self.0);
         }
     }
 
-    let _restore = Restore(TIMED_OUT.replace(true));
+    let _restore = Restore(DROPPED_AS.replace(Some(outcome)));
     f()
 }

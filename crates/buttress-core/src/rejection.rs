@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::key::{KeyHash, MissingKey};
+use crate::outcome::Outcome;
 use crate::time::Now;
 
 /// Why a request was refused.
@@ -24,6 +25,8 @@ pub enum Reason {
     QueueTimeout,
     /// The answer would come too late to be of use.
     Deadline,
+    /// An attempt took longer than it may.
+    AttemptTimeout,
     /// There is no capacity: a concurrency limit, or a policy of the user's own.
     Overloaded,
     /// The request does not have the key that the limit is kept by. This is a mistake in the stack or
@@ -45,6 +48,7 @@ impl Reason {
             Self::QueueFull => "queue_full",
             Self::QueueTimeout => "queue_timeout",
             Self::Deadline => "deadline",
+            Self::AttemptTimeout => "attempt_timeout",
             Self::Overloaded => "overloaded",
             Self::MissingKey => "missing_key",
             Self::Banned => "banned",
@@ -108,11 +112,19 @@ pub struct Rejection {
     policy: Option<PolicyId>,
     violated: u16,
     quota: u8,
-    reason: Reason,
+    why: Why,
+}
+
+/// Why a call was refused, or what cut it off while it ran. It fits into the byte of a [`Reason`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Refused(Reason),
+    CutOffByTimeout,
+    CutOffByDeadline,
 }
 
 impl Rejection {
-    /// A rejection that names no limit.
+    /// A rejection that names no limit. Nothing was sent.
     #[must_use]
     pub const fn new(reason: Reason, when: When) -> Self {
         Self {
@@ -121,8 +133,24 @@ impl Rejection {
             policy: None,
             violated: 0,
             quota: 0,
-            reason,
+            why: Why::Refused(reason),
         }
+    }
+
+    /// An attempt that took longer than it may, and was cut off while it ran.
+    #[must_use]
+    pub const fn timed_out() -> Self {
+        let mut rejection = Self::new(Reason::AttemptTimeout, When::Unknown);
+        rejection.why = Why::CutOffByTimeout;
+        rejection
+    }
+
+    /// A call whose deadline came while it ran, and that was cut off.
+    #[must_use]
+    pub const fn past_deadline() -> Self {
+        let mut rejection = Self::new(Reason::Deadline, When::Unknown);
+        rejection.why = Why::CutOffByDeadline;
+        rejection
     }
 
     /// Names the limit that decided.
@@ -145,7 +173,22 @@ impl Rejection {
     /// Why.
     #[must_use]
     pub const fn reason(&self) -> Reason {
-        self.reason
+        match self.why {
+            Why::Refused(reason) => reason,
+            Why::CutOffByTimeout => Reason::AttemptTimeout,
+            Why::CutOffByDeadline => Reason::Deadline,
+        }
+    }
+
+    /// How the call ended for those further out: what was cut off while it ran
+    /// ([`timed_out`](Self::timed_out), [`past_deadline`](Self::past_deadline)) tells of the upstream,
+    /// every other rejection does not.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self.why {
+            Why::Refused(_) => Outcome::Refused,
+            Why::CutOffByTimeout | Why::CutOffByDeadline => Outcome::TimedOut,
+        }
     }
 
     /// When it is worth asking again.
@@ -183,7 +226,7 @@ impl Rejection {
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rejection")
-            .field("reason", &self.reason)
+            .field("reason", &self.reason())
             .field("when", &self.when)
             .field("limit", &self.limit())
             .finish()
@@ -192,20 +235,21 @@ impl fmt::Debug for Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self.reason {
+        let text = match self.reason() {
             Reason::RateLimit => "the rate limit is used up",
             Reason::TokenBudget => "the token budget is used up",
             Reason::CircuitOpen => "the circuit breaker is open",
             Reason::QueueFull => "the queue is full",
             Reason::QueueTimeout => "the request waited too long in the queue",
             Reason::Deadline => "the deadline cannot be met",
+            Reason::AttemptTimeout => "the attempt took too long",
             Reason::Overloaded => "there is no capacity",
             Reason::MissingKey => "the request has no key to limit it by",
             Reason::Banned => "the key is banned for a time",
         };
         f.write_str(text)?;
         match self.when {
-            When::Never if self.reason != Reason::MissingKey => {
+            When::Never if self.reason() != Reason::MissingKey => {
                 f.write_str("; it can never be admitted as it is")
             }
             When::After(duration) => write!(f, "; it could be admitted in {duration:?}"),
@@ -244,4 +288,9 @@ pub trait Describe {
     fn missing_key(&self) -> MissingKey {
         MissingKey::default()
     }
+}
+
+/// There are no limits to tell of.
+impl Describe for () {
+    fn standings(&self, _: KeyHash, _: &Now, _: &mut dyn FnMut(Standing<'_>)) {}
 }

@@ -326,3 +326,23 @@ fn a_kept_seed_is_made_again_of_its_number() {
     assert_eq!(Seed::fixed(number).number(), None);
     assert_ne!(Seed::random_number(), number);
 }
+
+#[test]
+fn what_was_cut_off_while_it_ran_tells_of_the_upstream_and_what_was_refused_does_not() {
+    let cut = [
+        (Rejection::timed_out(), Reason::AttemptTimeout),
+        (Rejection::past_deadline(), Reason::Deadline),
+    ];
+    for (rejection, reason) in cut {
+        assert_eq!(rejection.reason(), reason);
+        assert_eq!(rejection.when(), When::Unknown, "nothing says never");
+        assert_eq!(rejection.outcome(), Outcome::TimedOut);
+        let refused = Rejection::new(reason, When::Unknown);
+        assert_eq!(refused.outcome(), Outcome::Refused);
+        assert_ne!(rejection, refused);
+        assert_eq!(rejection.to_string(), refused.to_string());
+        let error: Error<fmt::Error> = Error::Rejected(rejection);
+        let result: Result<&(), _> = Err(&error);
+        assert_eq!(ByError.classify(result), Outcome::TimedOut);
+    }
+}

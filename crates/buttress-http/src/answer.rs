@@ -19,8 +19,8 @@ use crate::render::{Renderer, write_retry_after};
 /// Answers refusals with a response whose body is made from bytes; body and error type stay those of
 /// the inner service.
 ///
-/// 429 for a used up quota and for a ban, 503 for missing capacity, 504 for a deadline, 500 for a request
-/// without the key that it is limited by; an `application/problem+json` document (RFC 9457) that lists the
+/// 429 for a used up quota and for a ban, 503 for missing capacity, 504 for a deadline or a timeout, 500 for a
+/// request without the key that it is limited by; an `application/problem+json` document (RFC 9457) that lists the
 /// violated quotas; `Retry-After` in seconds, rounded up and at least 1, if the time is known; and the
 /// [`Fields`]. The [`Rejection`] is an extension of the response.
 ///

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use buttress_core::{Classify, End, Now, Outcome, Permit, Settle, Ticket};
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -123,6 +123,17 @@ pin_project! {
 fn settle<T: Ticket>(permit: &mut Option<Permit<T>>, outcome: Outcome) {
     if let Some(permit) = permit.take() {
         permit.end(End::Settled(outcome, None), &Now::new());
+    }
+}
+
+/// A body without a permit, for the answers of a layer.
+impl<B: Body + From<Bytes>, T: Ticket> From<Bytes> for PermitBody<B, T> {
+    fn from(content: Bytes) -> Self {
+        Self {
+            inner: B::from(content),
+            permit: None,
+            unread: None,
+        }
     }
 }
 

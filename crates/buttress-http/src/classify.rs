@@ -10,7 +10,7 @@ const OVERLOADED: u16 = 529;
 
 /// Classifies responses by their status: 429 is throttled (with what `Retry-After` says), 503 and 529
 /// are overloaded, any other 5xx is a failure, the rest a success. A response that a layer further in
-/// made of a [`Rejection`] is a refusal, whatever its status.
+/// made of a [`Rejection`] is a refusal, or timed out ([`Rejection::outcome`]), whatever its status.
 ///
 /// Errors are classified by `C`: by default all are failures;
 /// [`ByError`](buttress_core::ByError) also finds the rejections among them.
@@ -54,7 +54,7 @@ pub(crate) fn upstreams<'r, B, E>(
 ) -> Result<&'r Response<B>, Outcome> {
     let response = result.map_err(|error| errors.classify(Err(error)))?;
     match response.extensions().get::<Rejection>() {
-        Some(_) => Err(Outcome::Refused),
+        Some(rejection) => Err(rejection.outcome()),
         None => Ok(response),
     }
 }

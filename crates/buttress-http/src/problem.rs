@@ -17,7 +17,7 @@ const REDUCED_CAPACITY: &str =
 pub(crate) const fn status(reason: Reason) -> StatusCode {
     match reason {
         Reason::RateLimit | Reason::TokenBudget | Reason::Banned => StatusCode::TOO_MANY_REQUESTS,
-        Reason::Deadline => StatusCode::GATEWAY_TIMEOUT,
+        Reason::Deadline | Reason::AttemptTimeout => StatusCode::GATEWAY_TIMEOUT,
         Reason::MissingKey => StatusCode::INTERNAL_SERVER_ERROR,
         // Whatever refuses for another reason has no room.
         _ => StatusCode::SERVICE_UNAVAILABLE,
@@ -38,6 +38,7 @@ pub(crate) fn detail(rejection: &Rejection, violated: &[&str]) -> String {
             return "Requests came too fast for too often, and are refused for a time.".into();
         }
         Reason::Deadline => return "The answer would have come too late to be of use.".into(),
+        Reason::AttemptTimeout => return "The service did not answer in time.".into(),
         _ => return "There is no capacity for the request at the moment.".into(),
     };
     let (subject, one) = match violated {

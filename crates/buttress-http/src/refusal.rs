@@ -49,8 +49,8 @@ impl<'a> Refusal<'a> {
         self.rejection
     }
 
-    /// The status that fits: 429 for a used up quota and for a ban, 503 for missing capacity, 504 for a
-    /// deadline, 500 for a request without the key that it is limited by.
+    /// The status that fits: 429 for a used up quota and for a ban, 503 for missing capacity, 504 for a deadline
+    /// or a timeout, 500 for a request without the key that it is limited by.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         problem::status(self.rejection.reason())

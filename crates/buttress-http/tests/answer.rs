@@ -101,6 +101,7 @@ async fn every_reason_has_its_status_and_problem_type() {
         (Reason::QueueTimeout, 503, "#temporary-reduced-capacity"),
         (Reason::Overloaded, 503, "#temporary-reduced-capacity"),
         (Reason::Deadline, 504, "about:blank"),
+        (Reason::AttemptTimeout, 504, "about:blank"),
         (Reason::MissingKey, 500, "about:blank"),
     ] {
         let response = ask(&answer, Rejection::new(reason, When::Unknown));

@@ -97,3 +97,20 @@ fn errors_are_failures_unless_somebody_knows_better() {
     assert_eq!(ByStatus::default().classify(result), Outcome::Failure);
     assert_eq!(ByStatus(ByError).classify(result), Outcome::Refused);
 }
+
+#[test]
+fn what_was_cut_off_is_timed_out_for_those_further_out() {
+    for rejection in [Rejection::timed_out(), Rejection::past_deadline()] {
+        let mut cut = response(504, &[]);
+        cut.extensions_mut().insert(rejection);
+        assert_eq!(outcome(&cut), Outcome::TimedOut);
+        let grpc = buttress_http::ByGrpcStatus::default();
+        assert_eq!(
+            Classify::<_, String>::classify(&grpc, Ok(&cut)),
+            Outcome::TimedOut
+        );
+        let error: Error<std::io::Error> = Error::Rejected(rejection);
+        let result: Result<&Response<()>, _> = Err(&error);
+        assert_eq!(ByStatus(ByError).classify(result), Outcome::TimedOut);
+    }
+}

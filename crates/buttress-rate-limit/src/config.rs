@@ -4,19 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use buttress_core::duration::{Setting, has_finer_unit};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::builder::{DEFAULT_KEYS, RateLimiterBuilder};
-use crate::duration::parse_duration;
 use crate::limiter::RateLimiter;
 use crate::limits::LimitsError;
 use crate::quota::Quota;
 
 /// How many keys a table may be rated for: beyond this it would not fit into memory.
 const MOST_KEYS: u64 = 1 << 28;
-
-/// The longest duration of a configuration: 10^10 s.
-const LONGEST: Duration = Duration::from_secs(10_000_000_000);
 
 /// A rate limit as a configuration file writes it.
 ///
@@ -102,10 +99,10 @@ struct Fields {
     #[serde(default = "enabled")]
     enabled: bool,
     #[serde(default)]
-    quotas: Vec<Text<Quota>>,
+    quotas: Vec<Text>,
     #[serde(default)]
-    global: Vec<Text<Quota>>,
-    wait: Option<Text<Duration>>,
+    global: Vec<Text>,
+    wait: Option<Setting>,
     keys: Option<Keys>,
     #[serde(default)]
     shadow: bool,
@@ -121,7 +118,7 @@ impl TryFrom<Fields> for RateLimitConfig {
     type Error = String;
 
     fn try_from(fields: Fields) -> Result<Self, String> {
-        let quotas = |texts: Vec<Text<Quota>>| texts.into_iter().map(|text| text.0).collect();
+        let quotas = |texts: Vec<Text>| texts.into_iter().map(|text| text.0).collect();
         let overrides = fields.overrides.into_iter();
         let config = Self {
             enabled: fields.enabled,
@@ -144,85 +141,41 @@ impl TryFrom<Fields> for RateLimitConfig {
     }
 }
 
-/// A value that is written as text. It is read through a visitor, so that an error stays with its element
-/// of a list.
-struct Text<T>(T);
+/// A quota as text. It is read through a visitor, so that an error stays with its element of a list.
+struct Text(Quota);
 
-trait FromText: Sized {
-    const EXPECTED: &str;
-
-    fn from_text(text: &str) -> Result<Self, String>;
-}
-
-impl FromText for Quota {
-    const EXPECTED: &str = "a quota in quotes, such as \"5/minute\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        let quota = text.parse::<Self>().map_err(|error| error.to_string())?;
-        match has_finer_unit(text) {
-            true => Err("expected a period in ms, s, m, h or d".into()),
-            false => Ok(quota),
-        }
-    }
-}
-
-impl FromText for Duration {
-    const EXPECTED: &str = "a duration in quotes, such as \"500ms\" or \"1h30m\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        let duration = parse_duration(text).map_err(|error| error.to_string())?;
-        if has_finer_unit(text) {
-            Err("expected a duration in ms, s, m, h or d".into())
-        } else if duration.is_zero() {
-            Err("expected a duration above zero".into())
-        } else if duration > LONGEST {
-            Err(format!(
-                "expected a duration of at most {}s",
-                LONGEST.as_secs()
-            ))
-        } else {
-            Ok(duration)
-        }
-    }
-}
-
-/// Whether a text counts micro- or nanoseconds, which a configuration does not.
-fn has_finer_unit(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes
-        .windows(3)
-        .any(|part| part[0].is_ascii_digit() && matches!(&part[1..], b"us" | b"ns"))
-        || text.contains('\u{b5}')
-}
-
-impl<'de, T: FromText> Deserialize<'de> for Text<T> {
+impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor<T>(std::marker::PhantomData<T>);
+        struct Visitor;
 
-        impl<T: FromText> de::Visitor<'_> for Visitor<T> {
-            type Value = Text<T>;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Text;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(T::EXPECTED)
+                f.write_str("a quota in quotes, such as \"5/minute\"")
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<T>, E> {
-                T::from_text(text).map(Text).map_err(E::custom)
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
+                let quota = text.parse().map_err(E::custom)?;
+                match has_finer_unit(text) {
+                    true => Err(E::custom("expected a period in ms, s, m, h or d")),
+                    false => Ok(Text(quota)),
+                }
             }
         }
 
-        deserializer.deserialize_str(Visitor(std::marker::PhantomData))
+        deserializer.deserialize_str(Visitor)
     }
 }
 
 #[derive(Deserialize)]
-#[serde(try_from = "Vec<Text<Quota>>")]
-struct OneOrMore(Vec<Text<Quota>>);
+#[serde(try_from = "Vec<Text>")]
+struct OneOrMore(Vec<Text>);
 
-impl TryFrom<Vec<Text<Quota>>> for OneOrMore {
+impl TryFrom<Vec<Text>> for OneOrMore {
     type Error = &'static str;
 
-    fn try_from(quotas: Vec<Text<Quota>>) -> Result<Self, Self::Error> {
+    fn try_from(quotas: Vec<Text>) -> Result<Self, Self::Error> {
         match quotas.is_empty() {
             true => Err("expected at least one quota"),
             false => Ok(Self(quotas)),

@@ -50,7 +50,6 @@ mod civil;
 #[cfg(feature = "serde")]
 mod config;
 mod decision;
-pub mod duration;
 #[cfg(feature = "persist")]
 mod encoding;
 mod epoch;
@@ -122,6 +121,7 @@ pub mod algorithm {
 pub use ask::{Cost, Deadline, RateAsk, RateDemand};
 pub use bans::Ban;
 pub use builder::{DEFAULT_KEYS, RateLimiterBuilder};
+pub use buttress_core::duration::{self, DurationError, format_duration, parse_duration};
 pub use charge::{Charge, Charged, ChargedTicket, ChargedWait, Judged, UNITS};
 pub use charge_if::{ChargeAnswer, ChargeBy, Replaceable};
 #[cfg(feature = "http")]
@@ -130,7 +130,6 @@ pub use charge_status::{ByStatusCode, ChargeByStatus};
 pub use civil::Unit;
 #[cfg(feature = "serde")]
 pub use config::RateLimitConfig;
-pub use duration::{DurationError, format_duration, parse_duration};
 pub use layer::{RateLimit, RateLimitLayer};
 pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsError};

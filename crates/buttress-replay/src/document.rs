@@ -125,7 +125,10 @@ impl<'t> Document<'t> {
                 _ if problems.is_empty() => None,
                 _ => break,
             };
-            problems.push(self.explain(&entry, error.message()));
+            problems.push(match self.told_of_field(name, &entry, error.message()) {
+                Some(problem) => problem,
+                None => self.explain(&entry, error.message()),
+            });
             let DeValue::Table(table) = rest.get_mut() else {
                 break;
             };
@@ -137,6 +140,42 @@ impl<'t> Document<'t> {
             }
         }
         Err(problems)
+    }
+
+    /// What a configuration says of one of its fields after it has read them all: its name, what is wrong
+    /// with it, and after a semicolon the fix.
+    fn told_of_field(&self, table: &str, entry: &Entry, message: &str) -> Option<Problem> {
+        if entry.path.len() != 1 {
+            return None;
+        }
+        let message = message.trim_start_matches('`');
+        let end = message.find(|c: char| !c.is_ascii_lowercase() && c != '_')?;
+        let (field, rest) = message.split_at(end);
+        let rest = rest.trim_start_matches(['`', ':', ' ']);
+        let (wrong, fix) = rest.split_once("; ")?;
+        let keys = [table, field].map(|key| Step::Key(key.to_owned()));
+        let entries = self.flatten();
+        let Some(entry) = entries.iter().rfind(|entry| entry.path == keys) else {
+            let reason = format!("expected a value, as `{field}` {wrong}; {fix}");
+            let path = format!("{table}.{field}");
+            return Some(Problem::field(
+                self.line(entry.span.start),
+                path,
+                "nothing",
+                reason,
+            ));
+        };
+        let found = quoted(self.text.get(entry.span.clone()).unwrap_or_default());
+        let reason = match fix.starts_with("expected ") {
+            true => fix.to_owned(),
+            false => format!("expected another value, as this {wrong}; {fix}"),
+        };
+        Some(Problem::field(
+            self.line(entry.span.start),
+            written(&entry.path),
+            found,
+            reason,
+        ))
     }
 
     fn line(&self, offset: usize) -> usize {
@@ -185,6 +224,7 @@ impl<'t> Document<'t> {
         }
         let reason = match message.split_once(", expected ") {
             Some((start, expected)) if start.starts_with("invalid ") => plain(expected),
+            Some((start, expected)) if start.starts_with("found ") => plain(expected),
             _ => message.to_owned(),
         };
         Problem::field(line, path, found, reason)
@@ -274,6 +314,7 @@ fn plain(expected: &str) -> String {
         "u64" | "u32" | "u16" | "usize" => {
             String::from("expected a whole number of at least 0, not too large")
         }
+        "f64" => String::from("expected a number"),
         other => format!("expected {other}"),
     }
 }

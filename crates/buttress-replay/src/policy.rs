@@ -1,29 +1,38 @@
 //! The policy: which layers stand in the stack, in which order, and how each is set.
 
-use std::fmt;
-
+use buttress_circuit_breaker::CircuitBreakerConfig;
 use buttress_rate_limit::RateLimitConfig;
+use buttress_retry::RetryConfig;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
+use crate::contradictions;
+pub use crate::contradictions::Warning;
 use crate::document::Document;
 use crate::error::{Problem, expected_one_of};
 
 /// A layer that a stack can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Layer {
+    /// `retry`
+    Retry,
+    /// `circuit_breaker`
+    CircuitBreaker,
     /// `rate_limit`
     RateLimit,
 }
 
 impl Layer {
     /// The layers in the order that they have without a `stack`, outermost first.
-    pub const ORDER: &'static [Self] = &[Self::RateLimit];
+    pub const ORDER: &'static [Self] = &[Self::Retry, Self::CircuitBreaker, Self::RateLimit];
 
     /// The name of the layer's table.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Retry => "retry",
+            Self::CircuitBreaker => "circuit_breaker",
             Self::RateLimit => "rate_limit",
         }
     }
@@ -37,7 +46,7 @@ impl Layer {
 }
 
 /// Layers of the format that this version does not have.
-const ABSENT: &[&str] = &["retry", "priority_queue", "circuit_breaker", "token_budget"];
+const ABSENT: &[&str] = &["priority_queue", "token_budget"];
 
 /// Keys of the top level that are no tables.
 const SETTINGS: &[&str] = &["stack", "seed", "start"];
@@ -51,32 +60,14 @@ pub struct Policy {
     pub seed: u64,
     /// What 0 is in civil time.
     pub start: Timestamp,
+    /// The retries, present exactly if they are in the stack.
+    pub retry: Option<RetryConfig>,
+    /// The circuit breaker, present exactly if it is in the stack.
+    pub circuit_breaker: Option<CircuitBreakerConfig>,
     /// The rate limit, present exactly if it is in the stack.
     pub rate_limit: Option<RateLimitConfig>,
     /// Contradictions that are no errors.
     pub warnings: Vec<Warning>,
-}
-
-/// Two settings that are each good and do not go together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// The line of the first of them, counted from 1.
-    pub line: usize,
-    /// The paths of both.
-    pub fields: [&'static str; 2],
-    /// What comes of it.
-    pub consequence: &'static str,
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [first, second] = self.fields;
-        write!(
-            formatter,
-            "line {}, fields `{first}` and `{second}`: {}",
-            self.line, self.consequence
-        )
-    }
 }
 
 impl Policy {
@@ -90,39 +81,57 @@ impl Policy {
         let mut problems = unknown_keys(&document);
         let seed = keep(seed(&document), &mut problems);
         let start = keep(start(&document), &mut problems);
-        let rate_limit = match document.get(Layer::RateLimit.name()) {
-            Some(_) => match document.table::<RateLimitConfig>(Layer::RateLimit.name()) {
-                Ok(config) => Some(config),
-                Err(found) => {
-                    problems.extend(found);
-                    None
-                }
-            },
-            None => None,
-        };
+        let retry = table::<RetryConfig>(&document, Layer::Retry, &mut problems);
+        let circuit_breaker =
+            table::<CircuitBreakerConfig>(&document, Layer::CircuitBreaker, &mut problems);
+        let rate_limit = table::<RateLimitConfig>(&document, Layer::RateLimit, &mut problems);
         let disabled = |layer| match layer {
+            Layer::Retry => retry.as_ref().is_some_and(|config| !config.enabled),
+            Layer::CircuitBreaker => {
+                let config = circuit_breaker.as_ref();
+                config.is_some_and(|config| !config.enabled)
+            }
             Layer::RateLimit => rate_limit.as_ref().is_some_and(|config| !config.enabled),
         };
         let stack = stack(&document, disabled, &mut problems);
-        let warnings = rate_limit
-            .iter()
-            .flat_map(|config| contradictions(&document, config))
-            .collect();
+        let mut warnings = Vec::new();
+        if let Some(config) = &retry {
+            warnings.extend(contradictions::of_retry(&document, config));
+        }
+        if let Some(config) = &rate_limit {
+            warnings.extend(contradictions::of_rate_limit(&document, config));
+        }
+        warnings.sort_by_key(|warning| warning.line);
         match (seed, start) {
-            (Some(seed), Some(start)) if problems.is_empty() => {
-                let rate_limit = rate_limit.filter(|config| config.enabled);
-                Ok(Self {
-                    stack,
-                    seed,
-                    start,
-                    rate_limit,
-                    warnings,
-                })
-            }
+            (Some(seed), Some(start)) if problems.is_empty() => Ok(Self {
+                stack,
+                seed,
+                start,
+                retry: retry.filter(|config| config.enabled),
+                circuit_breaker: circuit_breaker.filter(|config| config.enabled),
+                rate_limit: rate_limit.filter(|config| config.enabled),
+                warnings,
+            }),
             _ => {
                 problems.sort_by_key(|problem| problem.line);
                 Err(problems)
             }
+        }
+    }
+}
+
+/// Reads a layer's table, if there is one.
+fn table<T: DeserializeOwned>(
+    document: &Document<'_>,
+    layer: Layer,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
+    document.get(layer.name())?;
+    match document.table(layer.name()) {
+        Ok(config) => Some(config),
+        Err(found) => {
+            problems.extend(found);
+            None
         }
     }
 }
@@ -264,13 +273,4 @@ fn named_layer(
         ));
     }
     Ok(layer)
-}
-
-/// What is good by itself and senseless together.
-fn contradictions(document: &Document<'_>, rate_limit: &RateLimitConfig) -> Option<Warning> {
-    (rate_limit.shadow && rate_limit.wait.is_some()).then(|| Warning {
-        line: document.line_of(&["rate_limit", "wait"]),
-        fields: ["rate_limit.wait", "rate_limit.shadow"],
-        consequence: "nobody waits in shadow, so `wait` has no effect",
-    })
 }

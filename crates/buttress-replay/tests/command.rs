@@ -215,12 +215,12 @@ fn check_as_a_command() {
         ),
         (Some(0), 0, 0)
     );
-    let bad = file("command_bad.toml", "[retry]\n");
+    let bad = file("command_bad.toml", "[retry]\nattempts = 0\n");
     let output = command(&["--check", bad.to_str().unwrap()]);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
     assert!(
         String::from_utf8(output.stderr)
             .unwrap()
-            .contains("command_bad.toml, line 1, field `retry`")
+            .contains("command_bad.toml, line 2, field `retry.attempts`")
     );
 }

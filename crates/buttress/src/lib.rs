@@ -75,6 +75,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "circuit-breaker")]
+pub use buttress_circuit_breaker as circuit_breaker;
 pub use buttress_core as core;
 #[cfg(feature = "test-util")]
 pub use buttress_core::test_util;
@@ -86,12 +88,22 @@ pub use buttress_http::hyper_util;
 pub use buttress_http::reqwest;
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit as rate_limit;
+#[cfg(feature = "retry")]
+pub use buttress_retry as retry;
+#[cfg(feature = "timeout")]
+pub use buttress_timeout as timeout;
 
+#[cfg(feature = "circuit-breaker")]
+pub use buttress_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, FallbackLayer};
 pub use buttress_core::{Error, Reason, Rejection, When};
 #[cfg(feature = "http")]
 pub use buttress_http::{ApiKey, ClientIp, MatchedRoute, Networks, Preflight, Upstream, by_head};
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit::{Quota, RateLimitLayer, RateLimiter};
+#[cfg(feature = "retry")]
+pub use buttress_retry::{BudgetRule, Jitter, RetryBudget, RetryLayer};
+#[cfg(feature = "timeout")]
+pub use buttress_timeout::TimeoutLayer;
 
 // The README's examples are compiled like any other.
 #[cfg(all(doctest, feature = "axum", feature = "reqwest"))]

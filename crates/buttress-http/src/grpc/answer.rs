@@ -5,7 +5,9 @@ use buttress_core::{Describe, Now, OnReject, Rejection};
 use http::Response;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
+use super::status::Status;
 use crate::prepared::Present;
+use crate::problem::detail;
 use crate::refusal::Fields;
 use crate::render::Renderer;
 
@@ -15,7 +17,7 @@ use crate::render::Renderer;
 /// carries
 ///
 /// - `grpc-status`: `RESOURCE_EXHAUSTED` for a used up quota, `UNAVAILABLE` for missing capacity,
-///   `DEADLINE_EXCEEDED` for a deadline, `INTERNAL` for a request without the key that it is limited by:
+///   `DEADLINE_EXCEEDED` for a deadline or a timeout, `INTERNAL` for a request without the key that it is limited by:
 ///   the codes that belong to the statuses that [`HttpAnswer`](crate::HttpAnswer) sends;
 /// - `grpc-message`: one sentence;
 /// - `grpc-retry-pushback-ms`: the exact wait, rounded up to a millisecond and at least 1; `-1` if the
@@ -91,6 +93,16 @@ impl<B: Default, E, D: Describe> OnReject<Response<B>, E> for GrpcAnswer<D> {
     fn error(error: E) -> E {
         error
     }
+}
+
+/// The trailers that end a call whose head has been sent already: `grpc-status`, `grpc-message`, and
+/// `grpc-retry-pushback-ms` if the rejection knows when to come back.
+#[must_use]
+pub fn grpc_trailers(rejection: &Rejection) -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(4);
+    let status = Status::new(rejection.reason(), &detail(rejection, &[]), &[]);
+    status.write(rejection.when(), &mut trailers);
+    trailers
 }
 
 // Derived, `Clone` would demand it of what is behind the `Arc`.

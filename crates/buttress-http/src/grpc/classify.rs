@@ -17,7 +17,7 @@ const LAST_CODE: u8 = 16;
 /// `grpc-retry-pushback-ms` says, or else `RetryInfo`), `UNAVAILABLE` is overloaded, `INTERNAL`,
 /// `UNKNOWN`, `DATA_LOSS`, `DEADLINE_EXCEEDED` and codes that gRPC does not know are failures, the rest
 /// are answers: successes. A response that a layer further in made of a
-/// [`Rejection`](buttress_core::Rejection) is a refusal, whatever its status.
+/// [`Rejection`](buttress_core::Rejection) is a refusal, or timed out, whatever its status.
 ///
 /// Only the head is read. A call that fails before its first message has its status there; one with
 /// messages has it in the trailers, and its head is a success as far as it can tell;

@@ -9,7 +9,7 @@ mod protobuf;
 mod received;
 mod status;
 
-pub use answer::GrpcAnswer;
+pub use answer::{GrpcAnswer, grpc_trailers};
 pub use classify::ByGrpcStatus;
 pub(crate) use classify::by_trailers;
 pub use fields::{GRPC_MESSAGE, GRPC_RETRY_PUSHBACK_MS, GRPC_STATUS, GRPC_STATUS_DETAILS_BIN};

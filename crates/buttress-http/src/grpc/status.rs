@@ -91,7 +91,7 @@ impl Status {
 const fn code(reason: Reason) -> u8 {
     match reason {
         Reason::RateLimit | Reason::TokenBudget | Reason::Banned => RESOURCE_EXHAUSTED,
-        Reason::Deadline => DEADLINE_EXCEEDED,
+        Reason::Deadline | Reason::AttemptTimeout => DEADLINE_EXCEEDED,
         Reason::MissingKey => INTERNAL,
         // Whatever refuses for another reason has no room.
         _ => UNAVAILABLE,

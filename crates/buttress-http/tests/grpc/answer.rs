@@ -132,6 +132,7 @@ fn every_reason_has_its_code() {
         (Reason::QueueTimeout, Code::Unavailable),
         (Reason::Overloaded, Code::Unavailable),
         (Reason::Deadline, Code::DeadlineExceeded),
+        (Reason::AttemptTimeout, Code::DeadlineExceeded),
         (Reason::MissingKey, Code::Internal),
     ] {
         let response = ask(&answer, Rejection::new(reason, When::Unknown));

@@ -4,7 +4,7 @@
 //! format's: the upstream's events, what falls due in the layers, callers who leave, arrivals; each followed
 //! until nothing more can happen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use tokio::time::{Sleep, sleep_until};
 use tower::{Service, ServiceExt};
 
-use super::ready::Ready;
+use super::attempts::Attempts;
+use super::ready::{Part, Ready, Task};
 use super::stack::{Built, Stack};
 use super::timeline::{Event, What};
 use super::upstream::Call;
@@ -31,22 +32,29 @@ const STEP: Milliseconds = 365 * 24 * 60 * 60 * 1_000;
 /// policy can name.
 const PATIENCE: Milliseconds = 40_000_000_000_000;
 
-type Task = Pin<Box<dyn Future<Output = ()>>>;
+type Way = Pin<Box<dyn Future<Output = ()>>>;
 
 struct Driver {
     world: World,
     built: Built,
     ready: Arc<Ready>,
-    tasks: Vec<Option<Task>>,
+    /// Every request's way through the layers.
+    ways: Vec<Option<Way>>,
+    attempts: Attempts,
+    has_retry: bool,
     open: usize,
 }
 
 pub(super) async fn drive(policy: &Policy, trace: &[Request]) -> (Vec<Decision>, Summary) {
     let world = Arc::new(Mutex::new(State::new(trace)));
+    let ready = Arc::default();
+    let attempts = Attempts::new(trace.len(), Arc::clone(&ready));
     let mut driver = Driver {
-        built: Built::new(policy, &world),
-        ready: Arc::default(),
-        tasks: trace.iter().map(|_| None).collect(),
+        built: Built::new(policy, &world, &attempts),
+        ready,
+        ways: trace.iter().map(|_| None).collect(),
+        attempts,
+        has_retry: policy.retry.is_some(),
         open: 0,
         world,
     };
@@ -80,11 +88,7 @@ impl Driver {
     }
 
     /// Waits until `target`, or until something falls due in the layers before; returns who is woken.
-    async fn pass_time(
-        &self,
-        sleep: &mut Pin<Box<Sleep>>,
-        target: Milliseconds,
-    ) -> BTreeSet<usize> {
+    async fn pass_time(&self, sleep: &mut Pin<Box<Sleep>>, target: Milliseconds) -> BTreeSet<Task> {
         let deadline = self.world.lock().instant(target);
         sleep.as_mut().reset(deadline);
         poll_fn(|cx| {
@@ -99,19 +103,20 @@ impl Driver {
     }
 
     /// Everything that happens at this instant. `due` are those for whom something fell due in the layers.
-    async fn instant(&mut self, mut due: BTreeSet<usize>) {
+    async fn instant(&mut self, due: BTreeSet<Task>) {
         let now = self.world.lock().now();
+        let mut due = self.in_order(due);
         loop {
             if let Some(event) = self.take(now, What::precedes_layers) {
                 self.happen(event);
-            } else if let Some(request) = due.pop_first() {
-                self.poll(request);
+            } else if let Some(task) = due.pop_front() {
+                self.poll(task);
             } else if let Some(event) = self.take(now, |_| true) {
                 self.happen(event);
             } else {
                 // Timers that were set for this very instant fire when the runtime looks at them.
                 tokio::task::yield_now().await;
-                due = self.ready.take();
+                due = self.in_order(self.ready.take());
                 if due.is_empty() {
                     return;
                 }
@@ -124,30 +129,48 @@ impl Driver {
         self.world.lock().timeline.take(now, wanted)
     }
 
+    /// Puts those for whom something is due in the order of the format: waits and backoffs before what
+    /// cuts attempts off, each in the order of the trace.
+    fn in_order(&self, due: BTreeSet<Task>) -> VecDeque<Task> {
+        // While an attempt runs, all that can fall due outside of it is its end.
+        let is_cut_off =
+            |task: &Task| task.part == Part::Whole && self.attempts.is_running(task.request);
+        let (ends, waits): (Vec<_>, Vec<_>) = due.into_iter().partition(is_cut_off);
+        waits.into_iter().chain(ends).collect()
+    }
+
     fn happen(&mut self, event: Event) {
         let request = event.request;
-        match event.what {
-            What::Arrive => self.arrive(request),
-            What::Leave => {
-                // Dropping the task gives back what the request held, and others take it.
-                self.note_left(request);
-                if self.tasks[request].take().is_some() {
-                    self.open -= 1;
-                    self.world.lock().left(request);
-                    self.note_end(request);
-                }
+        let happened = match event.what {
+            What::Arrive => {
+                self.arrive(request);
+                true
             }
+            What::Leave => self.leave(request),
             What::Head { attempt } | What::BodyEnd { attempt } => {
-                let slot = self.world.lock().records[request]
-                    .slots
-                    .get(attempt)
-                    .cloned();
-                if let Some(slot) = slot {
-                    slot.deliver(event.what);
-                }
+                let world = self.world.lock();
+                let slot = world.records[request].slots.get(attempt).cloned();
+                drop(world);
+                slot.is_some_and(|slot| slot.deliver(event.what))
             }
+        };
+        if happened {
+            self.world.lock().touch();
         }
-        self.world.lock().touch();
+    }
+
+    /// Dropping the way gives back what the request held, and others take it.
+    fn leave(&mut self, request: usize) -> bool {
+        self.note_left(request);
+        let way = self.ways[request].take();
+        let is_there = way.is_some();
+        drop(way);
+        if is_there {
+            self.open -= 1;
+            self.world.lock().left(request);
+            self.note_end(request);
+        }
+        is_there
     }
 
     fn arrive(&mut self, request: usize) {
@@ -157,7 +180,9 @@ impl Driver {
             request,
             key: line.key.as_str().into(),
             cost: line.cost,
+            method: line.method.as_str().into(),
             deadline: world.deadline(request),
+            arrived: world.instant(world.now()),
         };
         if let Some(cancel) = line.cancel {
             let leave = Event {
@@ -169,20 +194,22 @@ impl Driver {
         }
         drop(world);
         let stack = self.built.stack.clone();
-        self.tasks[request] = Some(Box::pin(serve(stack, call, self.world.clone())));
+        self.ways[request] = Some(Box::pin(serve(stack, call, self.world.clone())));
         self.open += 1;
-        self.poll(request);
+        let part = Part::Whole;
+        self.poll(Task { request, part });
     }
 
     /// Polls whoever has been woken, in the order of the trace, until nobody is.
     fn follow(&mut self) {
-        while let Some(request) = self.ready.pop() {
-            self.poll(request);
+        while let Some(task) = self.ready.pop() {
+            self.poll(task);
         }
     }
 
-    fn poll(&mut self, request: usize) {
-        let Some(task) = &mut self.tasks[request] else {
+    fn poll(&mut self, task: Task) {
+        let request = task.request;
+        let Some(way) = &mut self.ways[request] else {
             return;
         };
         let had_ended = {
@@ -191,14 +218,19 @@ impl Driver {
             world.touch();
             world.records[request].end.is_some()
         };
-        let waker = self.ready.waker(request);
-        let done = task
-            .as_mut()
-            .poll(&mut Context::from_waker(&waker))
-            .is_ready();
-        if done {
-            self.tasks[request] = None;
-            self.open -= 1;
+        match task.part {
+            Part::Attempt => self.attempts.poll(request),
+            Part::Whole => {
+                let waker = self.ready.waker(task);
+                if way
+                    .as_mut()
+                    .poll(&mut Context::from_waker(&waker))
+                    .is_ready()
+                {
+                    self.ways[request] = None;
+                    self.open -= 1;
+                }
+            }
         }
         if !had_ended {
             self.note_end(request);
@@ -208,7 +240,8 @@ impl Driver {
     /// If the request has just ended without an admission, what is left is what is left now.
     fn note_end(&mut self, request: usize) {
         let mut world = self.world.lock();
-        world.count_waiting(request);
+        let is_between = self.has_retry && !self.attempts.is_running(request);
+        world.count_waiting(request, is_between);
         let ended = world.records[request].end.is_some();
         drop(world);
         if ended {
@@ -236,6 +269,7 @@ async fn serve(stack: Stack, call: Call, world: World) {
     };
     world.lock().answered(request, &result);
     if let Ok(reply) = result {
-        reply.body.await;
+        let mut body = reply.into_body();
+        while let Some(Ok(_)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {}
     }
 }

@@ -4,8 +4,10 @@
 //! that does what the trace says, and the [`driver`] lets virtual time pass and hands out the events of an
 //! instant in the order of the format.
 
+mod attempts;
 mod driver;
 mod ready;
+mod repeat;
 mod stack;
 mod timeline;
 mod upstream;

@@ -1,4 +1,4 @@
-//! Which requests want to be polled.
+//! Which tasks want to be polled.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,52 +6,69 @@ use std::task::{Wake, Waker};
 
 use parking_lot::Mutex;
 
-/// The woken requests, by their line of the trace, which is the order in which they are polled.
+/// What the driver polls, in the order in which it does: by the line of the trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Task {
+    /// The line of the trace, from 0.
+    pub(super) request: usize,
+    pub(super) part: Part,
+}
+
+/// Which part of a request's way through the layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// An attempt, from its entry into the layers inside `[retry]`.
+    Attempt,
+    /// All of it, but for what an attempt is by itself.
+    Whole,
+}
+
+/// The woken tasks.
 #[derive(Debug, Default)]
 pub(super) struct Ready(Mutex<Woken>);
 
 #[derive(Debug, Default)]
 struct Woken {
-    requests: BTreeSet<usize>,
+    tasks: BTreeSet<Task>,
     driver: Option<Waker>,
 }
 
 impl Ready {
     /// Takes the first of the woken.
-    pub(super) fn pop(&self) -> Option<usize> {
-        self.0.lock().requests.pop_first()
+    pub(super) fn pop(&self) -> Option<Task> {
+        self.0.lock().tasks.pop_first()
     }
 
     /// Takes all of the woken.
-    pub(super) fn take(&self) -> BTreeSet<usize> {
-        std::mem::take(&mut self.0.lock().requests)
+    pub(super) fn take(&self) -> BTreeSet<Task> {
+        std::mem::take(&mut self.0.lock().tasks)
     }
 
     /// Whether any is woken; if not, `driver` is woken when one is.
     pub(super) fn any_or_wake(&self, driver: &Waker) -> bool {
         let mut woken = self.0.lock();
         woken.driver = Some(driver.clone());
-        !woken.requests.is_empty()
+        !woken.tasks.is_empty()
     }
 
-    /// A waker for one request.
-    pub(super) fn waker(self: &Arc<Self>, request: usize) -> Waker {
-        Waker::from(Arc::new(RequestWaker {
-            request,
+    /// A waker for one task.
+    pub(super) fn waker(self: &Arc<Self>, task: Task) -> Waker {
+        Waker::from(Arc::new(TaskWaker {
+            task,
             ready: Arc::clone(self),
         }))
     }
 }
 
-struct RequestWaker {
-    request: usize,
+struct TaskWaker {
+    task: Task,
     ready: Arc<Ready>,
 }
 
-impl Wake for RequestWaker {
+impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
         let mut woken = self.ready.0.lock();
-        woken.requests.insert(self.request);
+        woken.tasks.insert(self.task);
         let driver = woken.driver.take();
         drop(woken);
         if let Some(driver) = driver {

@@ -3,10 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use buttress_core::BoxError;
 use buttress_core::time::Instant;
+use buttress_http::RETRY_AFTER_MS;
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode};
+use http_body::{Body, Frame};
 use parking_lot::Mutex;
 use tower::Service;
 
@@ -21,15 +25,22 @@ pub(super) struct Call {
     pub(super) request: usize,
     pub(super) key: Arc<str>,
     pub(super) cost: u64,
+    pub(super) method: Arc<str>,
+    /// When the answer becomes worthless, as far as the layers have said.
     pub(super) deadline: Option<Instant>,
+    /// When the request arrived.
+    pub(super) arrived: Instant,
 }
 
 /// What comes back: a head, and a body that ends some time.
-#[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) body: Body,
-}
+pub(super) type Reply = Response<ReplyBody>;
+
+/// Any body: every layer that looks at bodies makes it another.
+pub(super) type ReplyBody = Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>;
+
+/// The status as the trace has it, which need not be the one that the layers see.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Status(pub(super) u16);
 
 /// Where an attempt's events are delivered.
 #[derive(Debug, Default)]
@@ -39,13 +50,18 @@ pub(super) struct Slot(Mutex<Progress>);
 struct Progress {
     head: bool,
     body_end: bool,
+    /// Nobody waits for it any more.
+    over: bool,
     waker: Option<Waker>,
 }
 
 impl Slot {
-    /// The event has happened.
-    pub(super) fn deliver(&self, what: What) {
+    /// The event happens, unless nobody waits for it; whether it did.
+    pub(super) fn deliver(&self, what: What) -> bool {
         let mut progress = self.0.lock();
+        if progress.over {
+            return false;
+        }
         match what {
             What::Head { .. } => progress.head = true,
             _ => progress.body_end = true,
@@ -55,6 +71,7 @@ impl Slot {
         if let Some(waker) = waker {
             waker.wake();
         }
+        true
     }
 
     fn poll(&self, cx: &Context<'_>, done: impl Fn(&Progress) -> bool) -> Poll<()> {
@@ -90,12 +107,18 @@ impl Service<Call> for Upstream {
         record.slots.push(Arc::clone(&slot));
         let service = &world.trace[call.request].service;
         let script = service[attempt.min(service.len() - 1)].clone();
-        world.timeline.add(Event {
-            at: now + script.latency,
-            request: call.request,
-            what: What::Head { attempt },
-        });
-        world.call_started();
+        let head = What::Head { attempt };
+        if script.latency == 0 {
+            // What the upstream does at this very instant beats whatever else falls due at it.
+            slot.deliver(head);
+        } else {
+            world.timeline.add(Event {
+                at: now + script.latency,
+                request: call.request,
+                what: head,
+            });
+        }
+        world.call_started(call.request);
         drop(world);
         Answer {
             script,
@@ -119,7 +142,8 @@ struct Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.world.lock().call_ended();
+        self.slot.0.lock().over = true;
+        self.world.lock().call_ended(self.request);
     }
 }
 
@@ -139,12 +163,12 @@ impl Future for Answer {
         let Some(connection) = &this.connection else {
             return Poll::Pending;
         };
-        std::task::ready!(connection.slot.poll(cx, |progress| progress.head));
+        ready!(connection.slot.poll(cx, |progress| progress.head));
         let Some(connection) = this.connection.take() else {
             return Poll::Pending;
         };
         if let Some(error) = this.script.error {
-            return Poll::Ready(Err(Box::new(Transport(error))));
+            return Poll::Ready(Err(transport(error)));
         }
         let mut world = connection.world.lock();
         let end = Event {
@@ -156,33 +180,65 @@ impl Future for Answer {
         };
         world.timeline.add(end);
         drop(world);
-        Poll::Ready(Ok(Reply {
-            status: this.script.status,
-            body: Body(connection),
-        }))
+        Poll::Ready(Ok(reply(&this.script, connection)))
     }
 }
 
-/// The wait for the end of a body.
+fn reply(script: &Attempt, connection: Connection) -> Reply {
+    let body: ReplyBody = Box::pin(Rest {
+        breaks: script.body_error,
+        connection: Some(connection),
+    });
+    let mut reply = Response::new(body);
+    *reply.status_mut() = seen(script.status);
+    // The format gives a `retry_after` a meaning with these two.
+    if let (429 | 503, Some(wait)) = (script.status, script.retry_after) {
+        reply
+            .headers_mut()
+            .insert(RETRY_AFTER_MS, HeaderValue::from(wait));
+    }
+    reply.extensions_mut().insert(Status(script.status));
+    reply
+}
+
+/// The status that the layers see. HTTP knows of some that they have no body; in a trace all have one.
+fn seen(status: u16) -> StatusCode {
+    match StatusCode::from_u16(status) {
+        Ok(StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) | Err(_) => StatusCode::OK,
+        Ok(status) => status,
+    }
+}
+
+/// The body, which is nothing but the wait for its end.
 #[derive(Debug)]
-pub(super) struct Body(Connection);
+struct Rest {
+    breaks: bool,
+    // None once it has ended.
+    connection: Option<Connection>,
+}
 
-impl Future for Body {
-    type Output = ();
+impl Body for Rest {
+    type Data = Bytes;
+    type Error = BoxError;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.slot.poll(cx, |progress| progress.body_end)
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(connection) = &self.connection else {
+            return Poll::Ready(None);
+        };
+        ready!(connection.slot.poll(cx, |progress| progress.body_end));
+        self.connection = None;
+        Poll::Ready(self.breaks.then(|| Err("the body broke off".into())))
     }
 }
 
-/// No response at all.
-#[derive(Debug)]
-struct Transport(TransportError);
-
-impl std::fmt::Display for Transport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the upstream broke off: {:?}", self.0)
-    }
+/// An error as those who look at errors know it.
+fn transport(error: TransportError) -> BoxError {
+    use std::io::{Error, ErrorKind};
+    Box::new(match error {
+        TransportError::Connect => Error::from(ErrorKind::ConnectionRefused),
+        TransportError::Reset => Error::from(ErrorKind::ConnectionReset),
+    })
 }
-
-impl std::error::Error for Transport {}

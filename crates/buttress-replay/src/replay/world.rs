@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::timeline::{Event, Timeline, What};
-use super::upstream::{Reply, Slot};
+use super::upstream::{Reply, Slot, Status};
 use crate::decision::{Decision, Reason};
 use crate::summary::Summary;
 use crate::trace::{Milliseconds, Request};
@@ -44,6 +44,7 @@ pub(super) struct Record {
     pub(super) end: Option<End>,
     pub(super) left: Option<Left>,
     pub(super) shadowed: bool,
+    in_flight: usize,
     waits: bool,
 }
 
@@ -115,24 +116,36 @@ impl State {
         Some(self.instant(line.at - self.first + line.deadline?))
     }
 
+    /// An instant that lies whole multiples of `step` away from the one at which `at` is 0, which itself
+    /// may lie before all that the clock knows.
+    pub(super) fn aligned(&self, step: Duration) -> Instant {
+        let first = Duration::from_millis(self.first).as_nanos();
+        let beyond = first % step.as_nanos().max(1);
+        let beyond = Duration::from_nanos(u64::try_from(beyond).unwrap_or(0));
+        self.epoch.checked_sub(beyond).unwrap_or(self.epoch)
+    }
+
     /// Something has happened now.
     pub(super) fn touch(&mut self) {
         self.last = self.now();
     }
 
-    pub(super) fn call_started(&mut self) {
+    pub(super) fn call_started(&mut self, request: usize) {
+        self.records[request].in_flight += 1;
         self.in_flight += 1;
         self.peak_in_flight = self.peak_in_flight.max(self.in_flight);
     }
 
-    pub(super) fn call_ended(&mut self) {
+    pub(super) fn call_ended(&mut self, request: usize) {
+        self.records[request].in_flight -= 1;
         self.in_flight -= 1;
     }
 
-    /// Keeps count of those who neither have reached the upstream nor were answered.
-    pub(super) fn count_waiting(&mut self, request: usize) {
+    /// Keeps count of those who wait in the layers: neither with the upstream, nor answered, nor between
+    /// two attempts.
+    pub(super) fn count_waiting(&mut self, request: usize, is_between_attempts: bool) {
         let record = &mut self.records[request];
-        let waits = record.attempts.is_empty() && record.end.is_none();
+        let waits = record.end.is_none() && record.in_flight == 0 && !is_between_attempts;
         match (std::mem::replace(&mut record.waits, waits), waits) {
             (false, true) => self.waiting += 1,
             (true, false) => self.waiting -= 1,
@@ -148,7 +161,7 @@ impl State {
             Ok(reply) => End {
                 at,
                 reason: None,
-                status: Some(reply.status),
+                status: reply.extensions().get::<Status>().map(|status| status.0),
                 retry_after: None,
             },
             Err(error) => match Rejection::find(&**error) {
@@ -220,6 +233,7 @@ impl End {
             Layer::QueueFull => Reason::QueueFull,
             Layer::QueueTimeout => Reason::QueueTimeout,
             Layer::Deadline => Reason::Deadline,
+            Layer::AttemptTimeout => Reason::AttemptTimeout,
             _ => Reason::RateLimit,
         };
         Self {

@@ -1,6 +1,8 @@
 //! The policy: every rule of the format, once kept and once broken.
 
+mod circuit_breaker;
 mod rate_limit;
+mod retry;
 
 use std::time::Duration;
 
@@ -169,12 +171,12 @@ fn the_top_level_is_checked() {
 
 #[test]
 fn a_layer_that_does_not_exist_yet_is_an_error() {
-    for layer in ["token_budget", "retry", "circuit_breaker", "priority_queue"] {
+    for layer in ["token_budget", "priority_queue"] {
         refused(
             &format!("seed = 1\n[{layer}]\nenabled = false"),
             2,
             layer,
-            &["does not exist yet", "`rate_limit`"],
+            &["does not exist yet", "`retry`", "`rate_limit`"],
         );
         refused(
             &format!("stack = [\"{layer}\"]"),
@@ -233,8 +235,8 @@ fn stack_names_every_present_table_once() {
 #[test]
 fn all_problems_are_told_in_the_order_of_the_file() {
     let problems = bad(
-        "sed = 1\nstart = \"soon\"\nstack = [\"retry\"]\n[rate_limit]\nquotas = [\"5\"]\nwait = \"0s\"\nkeys = 0\n\
-         zebra = 1\n[retry]\nattempts = 4\n",
+        "sed = 1\nstart = \"soon\"\nstack = [\"token_budget\"]\n[rate_limit]\nquotas = [\"5\"]\nwait = \"0s\"\nkeys = 0\n\
+         zebra = 1\n[token_budget]\nlimits = 4\n",
     );
     let places: Vec<String> = problems
         .iter()
@@ -249,7 +251,7 @@ fn all_problems_are_told_in_the_order_of_the_file() {
         "6 Field(\"rate_limit.wait\")",
         "7 Field(\"rate_limit.keys\")",
         "8 Field(\"rate_limit.zebra\")",
-        "9 Field(\"retry\")",
+        "9 Field(\"token_budget\")",
     ];
     assert_eq!(places, expected);
 }
@@ -298,8 +300,8 @@ fn what_is_no_toml_names_its_line() {
 
 fn line() -> impl Strategy<Value = String> {
     prop_oneof![
-        "\\[{1,2}(rate_limit|rate_limit.overrides|retry|x)\\]{1,2}",
-        "(seed|keys|wait|quotas|global|shadow|enabled|stack|start|vip|x|rate_limit.keys) ?= ?\
+        "\\[{1,2}(rate_limit|rate_limit.overrides|retry|circuit_breaker|retry.budget|x)\\]{1,2}",
+        "(seed|attempts|base|budget|window|failure_rate|keys|wait|quotas|global|shadow|enabled|stack|start|vip|x|rate_limit.keys) ?= ?\
          (-?[0-9]{1,20}|\"[0-9a-z/ ]{0,8}\"|\\[(\"[0-9a-z/]{0,4}\",?){0,2}\\]|true|\\{\\}|1979-05-27|1.5|\\[|\")",
         "[ -~]{0,12}",
     ]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buttress_rate_limit::{format_duration, parse_duration};
+use buttress_core::duration::{format_duration, parse_duration};
 use proptest::prelude::*;
 
 const DAY: Duration = Duration::from_secs(86_400);

@@ -4,10 +4,18 @@
 //! them. `us` and `ns` exist as well, so that every [`Duration`] has a text. There are no fractions, signs or
 //! spaces, and no unit appears twice. Zero is a duration; whether it makes sense is the caller's question.
 
+mod setting;
+#[cfg(feature = "serde")]
+pub mod text;
+
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
+
+#[cfg(feature = "serde")]
+pub use setting::Setting;
+pub use setting::{LONGEST_SETTING, has_finer_unit, parse_setting};
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
@@ -73,7 +81,11 @@ impl fmt::Display for DurationError {
 impl Error for DurationError {}
 
 /// A piece of somebody's text in an error: in quotes, escaped, and cut where it becomes unreadable.
-pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'a>(
+    /// The text.
+    pub &'a str,
+);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,7 +184,11 @@ pub fn format_duration(duration: Duration) -> String {
 }
 
 /// Writes a duration as [`format_duration`] does, without an allocation.
-pub(crate) struct DurationText(pub(crate) Duration);
+#[derive(Clone, Copy, Debug)]
+pub struct DurationText(
+    /// The duration.
+    pub Duration,
+);
 
 impl fmt::Display for DurationText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,7 +205,8 @@ impl fmt::Display for DurationText {
 
 /// A number of nanoseconds as a [`Duration`]; what is longer than one can be becomes [`Duration::MAX`].
 #[inline]
-pub(crate) fn from_nanos(nanos: u128) -> Duration {
+#[must_use]
+pub fn from_nanos(nanos: u128) -> Duration {
     // Nearly every wait is shorter than 584 years, and there a division by a constant is a multiplication.
     if let Ok(nanos) = u64::try_from(nanos) {
         return Duration::from_nanos(nanos);
@@ -197,117 +214,5 @@ pub(crate) fn from_nanos(nanos: u128) -> Duration {
     match u64::try_from(nanos / NANOS_PER_SECOND) {
         Ok(seconds) => Duration::new(seconds, (nanos % NANOS_PER_SECOND) as u32),
         Err(_) => Duration::MAX,
-    }
-}
-
-/// Durations as text in serde, for `#[serde(with = "buttress_rate_limit::duration::text")]`.
-///
-/// [`option`](text::option) is the same for an `Option<Duration>`; add `#[serde(default)]` so that the field
-/// may be missing.
-#[cfg(feature = "serde")]
-pub mod text {
-    use std::fmt;
-    use std::time::Duration;
-
-    use serde::de::{Error, Visitor};
-    use serde::{Deserializer, Serializer};
-
-    use super::{DurationText, parse_duration};
-
-    /// Writes the canonical text.
-    ///
-    /// # Errors
-    ///
-    /// Those of the serializer.
-    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&DurationText(*duration))
-    }
-
-    /// Reads a text such as `"250ms"`.
-    ///
-    /// # Errors
-    ///
-    /// When the value is no string, or the string no duration.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        deserializer.deserialize_str(DurationVisitor)
-    }
-
-    struct DurationVisitor;
-
-    impl Visitor<'_> for DurationVisitor {
-        type Value = Duration;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a duration in quotes, such as \"250ms\", \"90s\" or \"1h30m\"")
-        }
-
-        fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
-            parse_duration(text).map_err(E::custom)
-        }
-    }
-
-    /// An optional duration as text.
-    pub mod option {
-        use std::fmt;
-        use std::time::Duration;
-
-        use serde::de::{Error, Visitor};
-        use serde::{Deserializer, Serializer};
-
-        use super::super::DurationText;
-        use super::DurationVisitor;
-
-        /// Writes the canonical text, or nothing.
-        ///
-        /// # Errors
-        ///
-        /// Those of the serializer.
-        pub fn serialize<S: Serializer>(
-            duration: &Option<Duration>,
-            serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            match duration {
-                Some(duration) => {
-                    serializer.serialize_some(&format_args!("{}", DurationText(*duration)))
-                }
-                None => serializer.serialize_none(),
-            }
-        }
-
-        /// Reads a text such as `"250ms"`, or nothing.
-        ///
-        /// # Errors
-        ///
-        /// When the value is neither nothing nor a string, or the string no duration.
-        pub fn deserialize<'de, D: Deserializer<'de>>(
-            deserializer: D,
-        ) -> Result<Option<Duration>, D::Error> {
-            deserializer.deserialize_option(OptionVisitor)
-        }
-
-        struct OptionVisitor;
-
-        impl<'de> Visitor<'de> for OptionVisitor {
-            type Value = Option<Duration>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                DurationVisitor.expecting(f)
-            }
-
-            fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
-                Ok(None)
-            }
-
-            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-                Ok(None)
-            }
-
-            fn visit_some<D: Deserializer<'de>>(
-                self,
-                deserializer: D,
-            ) -> Result<Self::Value, D::Error> {
-                super::deserialize(deserializer).map(Some)
-            }
-        }
     }
 }

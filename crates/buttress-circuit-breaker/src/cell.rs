@@ -1,0 +1,314 @@
+//! One circuit, shared between threads.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use buttress_core::{KeyHash, LimitId, Now, Reason, Rejection, When, duration};
+
+use crate::circuit::{Call, Circuit, Kind, Refused, Seen};
+use crate::settings::Settings;
+use crate::shared::Shared;
+use crate::state::{Change, State};
+use crate::sync::{AtomicU32, AtomicU64, Mutex};
+use crate::word::{Mode, Word};
+
+/// A circuit behind a lock, and a word that spares most calls the lock.
+///
+/// The word changes its generation and its mode under the lock only. The run of failures in it is counted
+/// without: by compare-and-swap, so that a count never survives a change of generation.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    word: AtomicU64,
+    /// At how many failures in a row the circuit trips, for the mode that counts them in the word.
+    in_a_row: AtomicU32,
+    circuit: Mutex<Circuit>,
+    key: KeyHash,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Cell {
+    pub(crate) fn new(key: KeyHash, shared: Arc<Shared>) -> Self {
+        let current = shared.current.lock().clone();
+        let mut circuit = Circuit::new(current.settings);
+        if current.told != State::Closed {
+            circuit.tell(current.told);
+        }
+        Self {
+            word: AtomicU64::new(word_of(&circuit).bits()),
+            in_a_row: AtomicU32::new(in_a_row(circuit.settings())),
+            circuit: Mutex::new(circuit),
+            key,
+            shared,
+        }
+    }
+
+    pub(crate) const fn key(&self) -> KeyHash {
+        self.key
+    }
+
+    /// Admits a call; its generation and whether its time matters.
+    #[inline]
+    pub(crate) fn admit(&self, now: &Now) -> Result<Word, Rejection> {
+        let word = self.word();
+        match word.mode() {
+            Mode::Guarded => self.admit_guarded(now),
+            Mode::Run | Mode::Watched | Mode::Unwatched => Ok(word),
+        }
+    }
+
+    #[cold]
+    fn admit_guarded(&self, now: &Now) -> Result<Word, Rejection> {
+        let nanos = self.shared.nanos(now);
+        let admitted = self.change(false, |circuit| {
+            let generation = circuit.admit(nanos)?;
+            let is_timed = circuit.settings().slow_call.is_some();
+            Ok(Word::new(generation, Mode::Guarded, is_timed, 0))
+        });
+        admitted.map_err(|refused| {
+            self.shared.refused.fetch_add(1, Relaxed);
+            self.rejection(refused)
+        })
+    }
+
+    pub(crate) fn would_admit(&self, now: &Now) -> Result<(), Rejection> {
+        if self.word().mode() != Mode::Guarded {
+            return Ok(());
+        }
+        let nanos = self.shared.nanos(now);
+        let answer = self.circuit.lock().would_admit(nanos);
+        answer.map_err(|refused| self.rejection(refused))
+    }
+
+    fn rejection(&self, refused: Refused) -> Rejection {
+        let when = refused.wait.map_or(When::Unknown, |wait| {
+            When::After(duration::from_nanos(wait))
+        });
+        Rejection::new(Reason::CircuitOpen, when).by(LimitId {
+            policy: self.shared.id,
+            key: self.key,
+            quota: 0,
+        })
+    }
+
+    /// Records a call that was admitted under a generation.
+    #[inline]
+    pub(crate) fn record(&self, generation: u32, call: Call, now: &Now) {
+        let mut word = self.word();
+        loop {
+            if word.generation() != generation {
+                return;
+            }
+            match word.mode() {
+                Mode::Unwatched => return,
+                Mode::Watched => return self.record_locked(generation, call, now),
+                Mode::Guarded => return self.record_probe(generation, call, now),
+                Mode::Run => {}
+            }
+            let run = match call.kind {
+                Kind::Success if word.run() == 0 => return,
+                Kind::Throttled => return,
+                Kind::Success => 0,
+                Kind::Failure => word.run() + 1,
+            };
+            if run >= self.in_a_row.load(Relaxed) {
+                return self.trip(generation, now);
+            }
+            match self.swap(word, word.with_run(run)) {
+                Ok(()) => return,
+                Err(current) => word = current,
+            }
+        }
+    }
+
+    #[inline]
+    fn record_locked(&self, generation: u32, call: Call, now: &Now) {
+        let nanos = || self.shared.nanos(now);
+        self.change(false, |circuit| {
+            circuit.record(generation, call, nanos, || self.shared.draw());
+        });
+    }
+
+    #[cold]
+    fn record_probe(&self, generation: u32, call: Call, now: &Now) {
+        let nanos = || self.shared.nanos(now);
+        self.change(true, |circuit| {
+            circuit.record(generation, call, nanos, || self.shared.draw());
+        });
+    }
+
+    /// Opens if one more failure still makes the run too long.
+    #[cold]
+    fn trip(&self, generation: u32, now: &Now) {
+        let nanos = self.shared.nanos(now);
+        self.change(false, |circuit| {
+            if self.claims_trip(generation) {
+                circuit.trip(nanos, || self.shared.draw());
+            }
+        });
+    }
+
+    /// Adds a failure to the run, and tells whether it was the last one. The lock is held, so that only the
+    /// run can still change, until the generation is another.
+    fn claims_trip(&self, generation: u32) -> bool {
+        let mut word = self.word();
+        loop {
+            if word.generation() != generation || word.mode() != Mode::Run {
+                return false;
+            }
+            let run = word.run() + 1;
+            let is_last = run >= self.in_a_row.load(Relaxed);
+            let next = match is_last {
+                true => Word::new(
+                    generation.wrapping_add(1),
+                    Mode::Guarded,
+                    word.is_timed(),
+                    0,
+                ),
+                false => word.with_run(run),
+            };
+            match self.swap(word, next) {
+                Ok(()) => return is_last,
+                Err(current) => word = current,
+            }
+        }
+    }
+
+    /// Hears how long the head of a call took.
+    pub(crate) fn head(&self, generation: u32, waited: u64, now: &Now) {
+        let word = self.word();
+        if word.generation() == generation && word.mode() == Mode::Guarded {
+            let nanos = || self.shared.nanos(now);
+            self.change(false, |circuit| {
+                circuit.head(generation, waited, nanos, || self.shared.draw());
+            });
+        }
+    }
+
+    /// Gives back the place of a call of which nothing is known.
+    pub(crate) fn give_back(&self, generation: u32) {
+        let word = self.word();
+        if word.generation() == generation && word.mode() == Mode::Guarded {
+            self.change(true, |circuit| circuit.give_back(generation));
+        }
+    }
+
+    pub(crate) fn is_slow(&self, waited: u64) -> bool {
+        self.circuit.lock().is_slow(waited)
+    }
+
+    pub(crate) fn tell(&self, state: State) {
+        self.change(true, |circuit| circuit.tell(state));
+    }
+
+    pub(crate) fn set(&self, settings: Arc<Settings>) {
+        {
+            let mut circuit = self.circuit.lock();
+            self.in_a_row.store(in_a_row(&settings), Relaxed);
+            circuit.set(settings);
+            let mut word = self.word();
+            loop {
+                if word.mode() == Mode::Run {
+                    circuit.set_run(word.run());
+                }
+                match self.swap(word, word_of(&circuit)) {
+                    Ok(()) => break,
+                    Err(current) => word = current,
+                }
+            }
+        }
+        self.shared.announce_room();
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.circuit.lock().state()
+    }
+
+    pub(crate) fn seen(&self, now: &Now) -> Seen {
+        let nanos = self.shared.nanos(now);
+        let mut circuit = self.circuit.lock();
+        let word = self.word();
+        if word.mode() == Mode::Run {
+            circuit.set_run(word.run());
+        }
+        circuit.seen(nanos)
+    }
+
+    /// How much would be forgotten with this circuit; none if it must not be.
+    pub(crate) fn evidence(&self, now: &Now) -> Option<u64> {
+        let seen = self.seen(now);
+        let evidence = u64::from(seen.consecutive_failures) + seen.window.failed + seen.window.slow;
+        (seen.state == State::Closed).then_some(evidence)
+    }
+
+    /// Changes the circuit under its lock, and tells of it once the lock is free.
+    #[inline]
+    fn change<R>(&self, makes_room: bool, change: impl FnOnce(&mut Circuit) -> R) -> R {
+        let (result, changed) = {
+            let mut circuit = self.circuit.lock();
+            let (generation, from) = (circuit.generation(), circuit.state());
+            let result = change(&mut circuit);
+            let changed = if circuit.generation() == generation {
+                None
+            } else {
+                self.publish(&circuit, from)
+            };
+            (result, changed)
+        };
+        if let Some(change) = changed {
+            self.shared.announce(change);
+        }
+        if makes_room {
+            self.shared.announce_room();
+        }
+        result
+    }
+
+    #[cold]
+    fn publish(&self, circuit: &Circuit, from: State) -> Option<Change> {
+        self.word.store(word_of(circuit).bits(), Release);
+        let to = circuit.state();
+        if from == to {
+            return None;
+        }
+        let change = Change {
+            key: self.key,
+            from,
+            to,
+        };
+        self.shared.journal.write(change);
+        Some(change)
+    }
+
+    #[inline]
+    fn word(&self) -> Word {
+        Word::from_bits(self.word.load(Acquire))
+    }
+
+    #[inline]
+    fn swap(&self, from: Word, to: Word) -> Result<(), Word> {
+        let swapped = self
+            .word
+            .compare_exchange(from.bits(), to.bits(), AcqRel, Acquire);
+        swapped.map(|_| ()).map_err(Word::from_bits)
+    }
+}
+
+fn word_of(circuit: &Circuit) -> Word {
+    let settings = circuit.settings();
+    let (mode, run) = match circuit.state() {
+        State::Closed if settings.counts_runs_only() => (Mode::Run, circuit.run()),
+        State::Closed | State::ForcedClosed | State::MetricsOnly => (Mode::Watched, 0),
+        State::Disabled => (Mode::Unwatched, 0),
+        State::Open | State::HalfOpen | State::ForcedOpen => (Mode::Guarded, 0),
+    };
+    Word::new(
+        circuit.generation(),
+        mode,
+        settings.slow_call.is_some(),
+        run,
+    )
+}
+
+fn in_a_row(settings: &Settings) -> u32 {
+    settings.in_a_row.unwrap_or(u32::MAX)
+}

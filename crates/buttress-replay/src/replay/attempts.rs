@@ -1,0 +1,155 @@
+//! Attempts as tasks of their own.
+//!
+//! What falls due inside an attempt (a wait) comes before the attempt's own timeout, for all requests of an
+//! instant; so the driver must be able to poll the one without the other.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use buttress_core::BoxError;
+use parking_lot::Mutex;
+use tower::Service;
+
+use super::ready::{Part, Ready, Task};
+use super::stack::Stack;
+use super::upstream::{Call, Reply};
+
+type Result = std::result::Result<Reply, BoxError>;
+
+/// The attempts that run, at most one a request.
+#[derive(Clone)]
+pub(super) struct Attempts {
+    running: Arc<Mutex<Vec<Option<Handle>>>>,
+    ready: Arc<Ready>,
+}
+
+type Handle = Arc<Mutex<State>>;
+
+/// An attempt that runs, or has come to its end and was not asked for it yet.
+struct State {
+    future: Option<Pin<Box<dyn Future<Output = Result> + Send>>>,
+    result: Option<Result>,
+    asking: Option<Waker>,
+}
+
+impl Attempts {
+    pub(super) fn new(requests: usize, ready: Arc<Ready>) -> Self {
+        let none = (0..requests).map(|_| None).collect();
+        Self {
+            running: Arc::new(Mutex::new(none)),
+            ready,
+        }
+    }
+
+    /// Whether an attempt of the request runs.
+    pub(super) fn is_running(&self, request: usize) -> bool {
+        self.handle(request).is_some()
+    }
+
+    /// Lets the attempt go on, and wakes who asked for its end if it has come.
+    pub(super) fn poll(&self, request: usize) {
+        if let Some(handle) = self.handle(request)
+            && let Some(asking) = self.go_on(request, &handle)
+        {
+            asking.wake();
+        }
+    }
+
+    fn handle(&self, request: usize) -> Option<Handle> {
+        self.running.lock().get(request)?.clone()
+    }
+
+    /// Polls the attempt; who waits for its end, if it has just come.
+    fn go_on(&self, request: usize, handle: &Handle) -> Option<Waker> {
+        let mut future = handle.lock().future.take()?;
+        let part = Part::Attempt;
+        let waker = self.ready.waker(Task { request, part });
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        let mut state = handle.lock();
+        match polled {
+            Poll::Ready(result) => {
+                state.result = Some(result);
+                state.asking.take()
+            }
+            Poll::Pending => {
+                state.future = Some(future);
+                None
+            }
+        }
+    }
+}
+
+/// Stands just inside `[retry]`.
+#[derive(Clone)]
+pub(super) struct Apart {
+    pub(super) inner: Stack,
+    pub(super) attempts: Attempts,
+}
+
+impl Service<Call> for Apart {
+    type Response = Reply;
+    type Error = BoxError;
+    type Future = Running;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<std::result::Result<(), BoxError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Call) -> Running {
+        let request = call.request;
+        let handle = Arc::new(Mutex::new(State {
+            future: Some(self.inner.call(call)),
+            result: None,
+            asking: None,
+        }));
+        if let Some(place) = self.attempts.running.lock().get_mut(request) {
+            *place = Some(Arc::clone(&handle));
+        }
+        Running {
+            request,
+            handle,
+            attempts: self.attempts.clone(),
+            is_new: true,
+        }
+    }
+}
+
+/// Waits for the end of an attempt. Dropping it ends the attempt.
+pub(super) struct Running {
+    request: usize,
+    handle: Handle,
+    attempts: Attempts,
+    is_new: bool,
+}
+
+impl Future for Running {
+    type Output = Result;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result> {
+        let this = &mut *self;
+        if std::mem::take(&mut this.is_new) {
+            this.attempts.go_on(this.request, &this.handle);
+        }
+        let mut state = this.handle.lock();
+        match state.result.take() {
+            Some(result) => Poll::Ready(result),
+            None => {
+                state.asking = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(place) = self.attempts.running.lock().get_mut(self.request) {
+            *place = None;
+        }
+        // What is dropped with the attempt looks at what happens around it: here, and outside the lock.
+        let future = self.handle.lock().future.take();
+        drop(future);
+    }
+}

@@ -1,0 +1,425 @@
+//! Requests of HTTP and gRPC, on a paused clock.
+
+#![cfg(all(feature = "http", not(buttress_loom)))]
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use buttress_core::AsError;
+use buttress_core::time::now;
+use buttress_core::{Outcome, Reason, Rejection, When};
+use buttress_http::{CallDeadline, Hints, ReplayBody};
+use buttress_retry::{Attempt, HttpRetryLayer, Jitter, Judgement, Methods, RetryLayer};
+use bytes::Bytes;
+use http::{HeaderName, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+type Sent = ReplayBody<Full<Bytes>>;
+
+fn steady() -> RetryLayer {
+    RetryLayer::exponential(SECOND..=8 * SECOND).jitter(Jitter::None)
+}
+
+fn http() -> HttpRetryLayer<AsError, ()> {
+    steady().http()
+}
+
+/// What an attempt comes to: a status with fields, or an error.
+#[derive(Clone, Copy)]
+enum Does {
+    Status(u16, &'static [(&'static str, &'static str)]),
+    Error(io::ErrorKind),
+    Refuses(Reason),
+}
+
+/// What an attempt was seen with.
+#[derive(Clone, Debug, PartialEq)]
+struct Seen {
+    at: u64,
+    body: Bytes,
+    attempt: Option<(u32, Option<Outcome>)>,
+    field: Option<u32>,
+    deadline: Option<u64>,
+}
+
+#[derive(Clone, Default)]
+struct Upstream {
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Upstream {
+    fn service<B>(
+        &self,
+        script: &'static [Does],
+    ) -> impl Service<Request<B>, Response = Response<Full<Bytes>>, Error = io::Error, Future: Send>
+    + Clone
+    + use<B>
+    where
+        B: http_body::Body<Data: Send, Error: std::fmt::Debug> + Send + 'static,
+    {
+        let seen = Arc::clone(&self.seen);
+        let start = now();
+        service_fn(move |request: Request<B>| {
+            let seen = Arc::clone(&seen);
+            async move {
+                let at = |instant: tokio::time::Instant| {
+                    u64::try_from((instant - start).as_millis()).unwrap()
+                };
+                let (head, body) = request.into_parts();
+                let number = {
+                    let seen = seen.lock().unwrap();
+                    seen.len()
+                };
+                let does = script[number.min(script.len() - 1)];
+                let body = match does {
+                    // Such a connection was never made, so nobody read the body.
+                    Does::Error(io::ErrorKind::ConnectionRefused) => Bytes::new(),
+                    _ => body.collect().await.unwrap().to_bytes(),
+                };
+                let attempt = head.extensions.get::<Attempt>();
+                seen.lock().unwrap().push(Seen {
+                    at: at(now()),
+                    body,
+                    attempt: attempt.map(|attempt| (attempt.number, attempt.cause)),
+                    field: head
+                        .headers
+                        .get("x-buttress-attempt")
+                        .map(|value| value.to_str().unwrap().parse().unwrap()),
+                    deadline: head.extensions.get::<CallDeadline>().map(|end| at(end.0)),
+                });
+                answer(does)
+            }
+        })
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    fn times(&self) -> Vec<u64> {
+        self.seen().iter().map(|seen| seen.at).collect()
+    }
+}
+
+fn answer(does: Does) -> io::Result<Response<Full<Bytes>>> {
+    let mut response = Response::new(Full::default());
+    match does {
+        Does::Error(kind) => return Err(kind.into()),
+        Does::Refuses(reason) => {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            let rejection = Rejection::new(reason, When::Unknown);
+            response.extensions_mut().insert(rejection);
+        }
+        Does::Status(status, fields) => {
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            for (name, value) in fields {
+                response
+                    .headers_mut()
+                    .append(HeaderName::from_static(name), value.parse().unwrap());
+            }
+        }
+    }
+    Ok(response)
+}
+
+fn request(method: &Method) -> Request<Full<Bytes>> {
+    let request = Request::builder().method(method).uri("/orders");
+    request.body(Full::from("an order")).unwrap()
+}
+
+async fn status<S, B>(service: &S, request: Request<Full<Bytes>>) -> u16
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error: std::fmt::Debug> + Clone,
+{
+    let response = service.clone().oneshot(request).await;
+    response.unwrap().status().as_u16()
+}
+
+const OK: Does = Does::Status(200, &[]);
+
+#[tokio::test(start_paused = true)]
+async fn these_statuses_and_no_others_are_tried_again() {
+    for code in 200..600_u16 {
+        let script: &'static [Does] = Box::leak(Box::new([Does::Status(code, &[]), OK]));
+        let upstream = Upstream::default();
+        let service = http().layer(upstream.service::<Sent>(script));
+        let answer = status(&service, request(&Method::GET)).await;
+        let again = matches!(code, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 529);
+        let calls = if again { 2 } else { 1 };
+        assert_eq!(upstream.seen().len(), calls, "{code}");
+        assert_eq!(answer, if again { 200 } else { code });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_may_be_repeated_is() {
+    let script = &[Does::Status(503, &[]), OK];
+    for (method, again) in [
+        (Method::GET, true),
+        (Method::PUT, true),
+        (Method::DELETE, true),
+        (Method::POST, false),
+        (Method::PATCH, false),
+    ] {
+        let upstream = Upstream::default();
+        let service = http().layer(upstream.service::<Sent>(script));
+        status(&service, request(&method)).await;
+        assert_eq!(upstream.seen().len(), if again { 2 } else { 1 }, "{method}");
+        assert!(upstream.seen().iter().all(|seen| seen.body == "an order"));
+    }
+    let upstream = Upstream::default();
+    let service = http().layer(upstream.service::<Sent>(script));
+    let mut with_key = request(&Method::POST);
+    with_key
+        .headers_mut()
+        .insert("idempotency-key", "\"1\"".parse().unwrap());
+    assert_eq!(status(&service, with_key).await, 200);
+
+    let upstream = Upstream::default();
+    let service = http()
+        .on([Method::POST])
+        .layer(upstream.service::<Sent>(script));
+    assert_eq!(status(&service, request(&Method::GET)).await, 503);
+    let upstream = Upstream::default();
+    let service = http()
+        .on(Methods::any())
+        .layer(upstream.service::<Sent>(script));
+    assert_eq!(status(&service, request(&Method::PATCH)).await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_never_made_may_be_tried_again_with_any_method() {
+    let refused = Does::Error(io::ErrorKind::ConnectionRefused);
+    let reset = Does::Error(io::ErrorKind::ConnectionReset);
+    for (script, method, calls) in [
+        (&[refused, OK][..], Method::POST, 2),
+        (Box::leak(Box::new([reset, OK])), Method::POST, 1),
+        (Box::leak(Box::new([reset, OK])), Method::GET, 2),
+    ] {
+        let script: &'static [Does] = Box::leak(script.to_vec().into());
+        let upstream = Upstream::default();
+        let service = http().layer(upstream.service::<Sent>(script));
+        let result = service.oneshot(request(&method)).await;
+        assert_eq!((upstream.seen().len(), result.is_ok()), (calls, calls == 2));
+        assert!(result.is_err() || upstream.seen()[1].body == "an order");
+    }
+    let upstream = Upstream::default();
+    let script = Box::leak(Box::new([refused, OK]));
+    let layer = http().only_repeatable();
+    let service = layer.layer(upstream.service::<Sent>(script));
+    assert!(service.oneshot(request(&Method::POST)).await.is_err());
+    let [seen] = &upstream.seen()[..] else {
+        panic!()
+    };
+    assert_eq!(seen.attempt, None, "nothing was kept or added");
+}
+
+#[tokio::test(start_paused = true)]
+async fn trap_17_a_body_above_the_limit_is_sent_once_and_is_no_error() {
+    let script = &[Does::Status(503, &[]), OK];
+    for (limit, expected) in [(8, 200), (7, 503)] {
+        let upstream = Upstream::default();
+        let layer = http().max_body(limit);
+        let service = layer.layer(upstream.service::<Sent>(script));
+        assert_eq!(status(&service, request(&Method::PUT)).await, expected);
+        assert!(upstream.seen().iter().all(|seen| seen.body == "an order"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_tell_their_number_cause_and_deadline() {
+    let script = &[Does::Status(429, &[]), Does::Status(500, &[]), OK];
+    let upstream = Upstream::default();
+    let layer = http().number_attempts().deadline(60 * SECOND);
+    let service = layer.layer(upstream.service::<Sent>(script));
+    assert_eq!(status(&service, request(&Method::GET)).await, 200);
+    let seen = upstream.seen();
+    let causes: Vec<_> = seen.iter().map(|seen| seen.attempt.unwrap()).collect();
+    assert_eq!(
+        causes,
+        [
+            (1, None),
+            (2, Some(Outcome::Throttled(None))),
+            (3, Some(Outcome::Failure))
+        ]
+    );
+    let fields: Vec<_> = seen.iter().map(|seen| seen.field).collect();
+    assert_eq!(fields, [Some(1), Some(2), Some(3)]);
+    assert!(seen.iter().all(|seen| seen.deadline == Some(60_000)));
+
+    // The request's own deadline is kept if it is earlier.
+    let upstream = Upstream::default();
+    let layer = http().deadline(60 * SECOND);
+    let service = layer.layer(upstream.service::<Sent>(&[Does::Status(500, &[])]));
+    let mut hurried = request(&Method::GET);
+    let end = now() + Duration::from_millis(2_500);
+    CallDeadline::tighten(hurried.extensions_mut(), end);
+    assert_eq!(status(&service, hurried).await, 500);
+    assert_eq!(upstream.times(), [0, 1_000]);
+    assert!(
+        upstream
+            .seen()
+            .iter()
+            .all(|seen| seen.deadline == Some(2_500))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn hints_are_obeyed_to_the_letter() {
+    const DATE: (&str, &str) = ("date", "Sun, 01 Mar 2026 12:00:00 GMT");
+    const IN_FIVE: (&str, &str) = ("retry-after", "Sun, 01 Mar 2026 12:00:05 GMT");
+    let cases: [(u16, &'static [(&str, &str)], &[u64]); 9] = [
+        (429, &[("retry-after", "7")], &[0, 7_000]),
+        (503, &[DATE, IN_FIVE], &[0, 5_000]),
+        (429, &[("ratelimit", "\"a\";r=0;t=9")], &[0, 9_000]),
+        (503, &[("retry-after", "60")], &[0, 60_000]),
+        (503, &[("retry-after", "61")], &[0]),
+        (503, &[("grpc-retry-pushback-ms", "-1")], &[0]),
+        (500, &[("retry-after", "7")], &[0, 1_000]),
+        (429, &[("retry-after-ms", "50")], &[0, 1_000]),
+        (429, &[("x-should-retry", "false")], &[0, 1_000]),
+    ];
+    for (code, fields, times) in cases {
+        let script: &'static [Does] = Box::leak(Box::new([Does::Status(code, fields), OK]));
+        let upstream = Upstream::default();
+        let service = http().layer(upstream.service::<Sent>(script));
+        status(&service, request(&Method::GET)).await;
+        assert_eq!(upstream.times(), times, "{code} {fields:?}");
+    }
+    let compatible: [(u16, &'static [(&str, &str)], &[u64]); 5] = [
+        (500, &[("retry-after", "7")], &[0, 7_000]),
+        (429, &[("retry-after-ms", "50")], &[0, 50]),
+        (429, &[("x-should-retry", "false")], &[0]),
+        (409, &[("x-should-retry", "true")], &[0, 1_000]),
+        (409, &[], &[0]),
+    ];
+    for (code, fields, times) in compatible {
+        let script: &'static [Does] = Box::leak(Box::new([Does::Status(code, fields), OK]));
+        let upstream = Upstream::default();
+        let layer = http().hints(Hints::Compatible);
+        let service = layer.layer(upstream.service::<Sent>(script));
+        status(&service, request(&Method::GET)).await;
+        assert_eq!(upstream.times(), times, "{code} {fields:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn trap_18_a_refusal_in_a_response_is_no_answer_of_the_upstream() {
+    let script = &[Does::Refuses(Reason::CircuitOpen), OK];
+    let upstream = Upstream::default();
+    let layer = http();
+    let budget = layer.retry_budget().clone();
+    let balance = || budget.snapshot(&buttress_core::Now::new()).balance;
+    let before = balance();
+    let service = layer.layer(upstream.service::<Sent>(script));
+    assert_eq!(status(&service, request(&Method::GET)).await, 503);
+    assert_eq!(upstream.times(), [0]);
+    assert_eq!(balance(), before);
+    let upstream = Upstream::default();
+    let layer = http().retry_refused();
+    let service = layer.layer(upstream.service::<Sent>(script));
+    assert_eq!(status(&service, request(&Method::GET)).await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn grpc_calls_are_tried_again_by_their_status() {
+    let cases: [(&'static [(&str, &str)], &[u64]); 9] = [
+        (&[("grpc-status", "14")], &[0, 1_000]),
+        (&[("grpc-status", "8")], &[0, 1_000]),
+        (&[("grpc-status", "0")], &[0]),
+        (&[("grpc-status", "13")], &[0]),
+        (&[("grpc-status", "5")], &[0]),
+        (
+            &[("grpc-status", "14"), ("grpc-retry-pushback-ms", "250")],
+            &[0, 250],
+        ),
+        (
+            &[("grpc-status", "14"), ("grpc-retry-pushback-ms", "-1")],
+            &[0],
+        ),
+        (
+            &[("grpc-status", "14"), ("grpc-retry-pushback-ms", "x")],
+            &[0],
+        ),
+        (&[], &[0]),
+    ];
+    for (fields, times) in cases {
+        let script: &'static [Does] = Box::leak(Box::new([Does::Status(200, fields), OK]));
+        let upstream = Upstream::default();
+        let service = steady().grpc().layer(upstream.service::<Sent>(script));
+        status(&service, request(&Method::POST)).await;
+        assert_eq!(upstream.times(), times, "{fields:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_own_end_is_answered_with_504_or_its_grpc_status() {
+    let hangs = || {
+        service_fn(|_: Request<Sent>| {
+            std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
+        })
+    };
+    let service = http().deadline(SECOND).respond_http().layer(hangs());
+    let response = service.oneshot(request(&Method::GET)).await.unwrap();
+    assert_eq!(response.status(), 504);
+    let rejection = response.extensions().get::<Rejection>().unwrap();
+    assert_eq!(rejection.outcome(), Outcome::TimedOut);
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+
+    let layer = http().attempt_timeout(SECOND).attempts(2);
+    let service = layer.respond_http_any_body().layer(hangs());
+    assert_eq!(
+        service
+            .oneshot(request(&Method::GET))
+            .await
+            .unwrap()
+            .status(),
+        504
+    );
+
+    let service = steady()
+        .grpc()
+        .deadline(SECOND)
+        .respond_grpc()
+        .layer(hangs());
+    let response = service.oneshot(request(&Method::POST)).await.unwrap();
+    assert_eq!(response.headers()["grpc-status"], "4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_inner_service_may_keep_its_body_type() {
+    type Boxed = http_body_util::combinators::UnsyncBoxBody<Bytes, tower::BoxError>;
+    let wrap = |body: ReplayBody<Boxed>| body.map_err(Into::into).boxed_unsync();
+    let script = &[Does::Status(503, &[]), OK];
+    let upstream = Upstream::default();
+    let layer = http().wrap_bodies(wrap);
+    let service = layer.layer(upstream.service::<Boxed>(script));
+    let body = Full::from("an order").map_err(Into::into).boxed_unsync();
+    let response = service.oneshot(Request::put("/").body(body).unwrap()).await;
+    assert_eq!(response.unwrap().status(), 200);
+    assert!(upstream.seen().iter().all(|seen| seen.body == "an order"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_are_the_users_to_judge_and_may_be_boxed() {
+    let script = &[Does::Error(io::ErrorKind::Other), OK];
+    let upstream = Upstream::default();
+    let layer = http().retry_if_error(|result: Result<&(), &io::Error>| match result {
+        Err(error) if error.kind() == io::ErrorKind::Other => Judgement::unsent(),
+        _ => Judgement::last(Outcome::Failure),
+    });
+    let service = layer.layer(upstream.service::<Sent>(script));
+    assert_eq!(status(&service, request(&Method::GET)).await, 200);
+    let upstream = Upstream::default();
+    let buffered = tower::buffer::Buffer::new(upstream.service::<Sent>(script), 4);
+    let service = http().boxed_errors().as_box_error().layer(buffered);
+    assert_eq!(status(&service, request(&Method::GET)).await, 200);
+}
