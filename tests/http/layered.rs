@@ -212,7 +212,7 @@ async fn several_layers_are_one_service_builder_outermost_first() {
         assert_eq!(limited.execute(request).await.unwrap().status(), status);
     }
     assert_eq!(
-        counted.snapshot().admitted,
+        counted.status().admitted,
         1,
         "the second never came there"
     );
