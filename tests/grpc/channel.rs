@@ -39,7 +39,7 @@ async fn a_channel_asks_no_more_than_it_may() {
     assert_eq!(each.message().await.unwrap().as_deref(), Some("c"));
     assert_eq!(words.message().await.unwrap().as_deref(), Some("b"));
     assert_eq!(words.message().await.unwrap(), None);
-    assert_eq!(arrived.snapshot().admitted, 4, "refused before the wire");
+    assert_eq!(arrived.status().admitted, 4, "refused before the wire");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +58,7 @@ async fn the_servers_refusals_pass_through_a_limited_channel() {
     assert_used_up(&client.one("b").await.unwrap_err(), 1);
     assert_used_up(&client.one("c").await.unwrap_err(), 1);
     assert_used_up(&client.one("d").await.unwrap_err(), 3);
-    assert_eq!(limiter.snapshot().refused, 1);
+    assert_eq!(limiter.status().refused, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

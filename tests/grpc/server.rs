@@ -25,9 +25,9 @@ async fn a_server_is_limited_as_a_whole() {
     assert_eq!(client.join(&["b", "c"]).await.unwrap(), "b c");
     assert_used_up(&client.one("d").await.unwrap_err(), 2);
     assert_used_up(&client.words("d").await.unwrap_err(), 2);
-    let snapshot = limiter.snapshot();
-    assert_eq!((snapshot.admitted, snapshot.refused), (2, 2));
-    assert_eq!(snapshot.live_keys, 1, "both connections are one peer's");
+    let status = limiter.status();
+    assert_eq!((status.admitted, status.refused), (2, 2));
+    assert_eq!(status.live_keys, 1, "both connections are one peer's");
 }
 
 /// Another service of the same server.
