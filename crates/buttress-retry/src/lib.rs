@@ -2,7 +2,7 @@
 //!
 //! A [`RetryLayer`] sends a request again when an attempt failed and another may help: after a pause of
 //! exponential [`Backoff`] with jitter or as long as the server said, as far as a [`RetryBudget`] that all
-//! callers share allows, and never at the cost of an upstream that is down. A `HedgeLayer` sends a second
+//! callers share allows, and never at the cost of an upstream that is down. A [`HedgeLayer`] sends a second
 //! attempt beside one that takes long.
 //!
 //! ```
@@ -36,6 +36,7 @@ mod call;
 #[cfg(feature = "serde")]
 mod config;
 mod future;
+mod hedge;
 #[cfg(feature = "http")]
 mod http;
 mod judge;
@@ -50,6 +51,7 @@ mod service;
 mod setting;
 mod slices;
 mod sync;
+mod timer;
 mod tokens;
 
 pub use attempt::Attempt;
@@ -58,6 +60,7 @@ pub use budget::{BudgetSnapshot, RetryBudget};
 #[cfg(feature = "serde")]
 pub use config::RetryConfig;
 pub use future::ResponseFuture;
+pub use hedge::{Delay, Hedge, HedgeFuture, HedgeLayer};
 #[cfg(feature = "http")]
 pub use http::{
     AsReplayBody, HttpErrors, HttpReplay, HttpRetryLayer, HttpTemplate, OnGrpcStatus, OnStatus,

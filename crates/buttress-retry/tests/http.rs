@@ -423,3 +423,38 @@ async fn errors_are_the_users_to_judge_and_may_be_boxed() {
     let service = http().boxed_errors().as_box_error().layer(buffered);
     assert_eq!(status(&service, request(&Method::GET)).await, 200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn only_what_may_be_repeated_gets_a_second_attempt() {
+    use buttress_retry::HedgeLayer;
+    for (method, reads, calls) in [
+        (Method::GET, true, 2),
+        (Method::POST, true, 1),
+        (Method::PUT, false, 1),
+    ] {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let inner = {
+            let seen = Arc::clone(&seen);
+            service_fn(move |request: Request<Sent>| {
+                let seen = Arc::clone(&seen);
+                async move {
+                    let mut body = request.into_body();
+                    if reads {
+                        let all = (&mut body).collect().await.unwrap().to_bytes();
+                        seen.lock().unwrap().push(all);
+                    } else {
+                        seen.lock().unwrap().push(Bytes::new());
+                    }
+                    tokio::time::sleep_until(now() + SECOND).await;
+                    Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+                }
+            })
+        };
+        let service = HedgeLayer::after(SECOND / 10).http().layer(inner);
+        let answer = service.oneshot(request(&method)).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.len(), calls, "{method}");
+        assert!(!reads || seen.iter().all(|body| body == "an order"));
+    }
+}

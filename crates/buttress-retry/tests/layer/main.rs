@@ -7,6 +7,7 @@ mod support;
 
 mod attempts;
 mod drops;
+mod hedge;
 mod presets;
 mod time;
 mod tower_around;
