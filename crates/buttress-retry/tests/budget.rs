@@ -1,6 +1,7 @@
 //! The budget alone.
 
 #![cfg(not(buttress_loom))]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::sync::Barrier;
 use std::thread;

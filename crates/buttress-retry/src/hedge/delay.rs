@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-#[cfg(feature = "hdrhistogram")]
 use buttress_core::time::Instant;
 
 /// After how long an attempt gets company.
@@ -41,11 +40,17 @@ impl Delay {
         !matches!(self.0, Kind::Fixed(_))
     }
 
-    /// An answer has come.
-    #[cfg(feature = "hdrhistogram")]
-    pub(crate) fn learn(&self, latency: Duration, now: Instant) {
-        if let Kind::Percentile(latencies) = &self.0 {
-            latencies.learn(latency, now);
+    /// An answer has come to what started then.
+    pub(crate) fn learn(&self, started: Instant) {
+        match &self.0 {
+            Kind::Fixed(_) => {
+                let _ = started;
+            }
+            #[cfg(feature = "hdrhistogram")]
+            Kind::Percentile(latencies) => {
+                let now = buttress_core::time::now();
+                latencies.learn(now - started, now);
+            }
         }
     }
 }

@@ -112,12 +112,10 @@ impl<S, T: Template, W, J, O: Observe> Race<S, T, W, J, O> {
                 price: 0,
             });
         }
-        #[cfg(feature = "hdrhistogram")]
         if let Some(start) = self.start
             && judgement.outcome == Outcome::Success
         {
-            let now = buttress_core::time::now();
-            self.parts.delay.learn(now - start, now);
+            self.parts.delay.learn(start);
         }
     }
 

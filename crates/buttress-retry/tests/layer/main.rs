@@ -1,6 +1,7 @@
 //! The layer around an upstream that does what the test says, on a paused clock.
 
 #![cfg(not(buttress_loom))]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,146 +1,20 @@
-//! Requests of HTTP and gRPC, on a paused clock.
-
-#![cfg(all(feature = "http", not(buttress_loom)))]
+//! What is sent again, with what, and what is answered.
 
 use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use buttress_core::AsError;
 use buttress_core::time::now;
-use buttress_core::{Outcome, Reason, Rejection, When};
-use buttress_http::{CallDeadline, Hints, ReplayBody};
-use buttress_retry::{Attempt, HttpRetryLayer, Jitter, Judgement, Methods, RetryLayer};
+use buttress_core::{Outcome, Rejection};
+use buttress_http::{CallDeadline, ReplayBody};
+use buttress_retry::{Judgement, Methods};
 use bytes::Bytes;
-use http::{HeaderName, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::{Layer, ServiceExt, service_fn};
 
-const SECOND: Duration = Duration::from_secs(1);
-
-type Sent = ReplayBody<Full<Bytes>>;
-
-fn steady() -> RetryLayer {
-    RetryLayer::exponential(SECOND..=8 * SECOND).jitter(Jitter::None)
-}
-
-fn http() -> HttpRetryLayer<AsError, ()> {
-    steady().http()
-}
-
-/// What an attempt comes to: a status with fields, or an error.
-#[derive(Clone, Copy)]
-enum Does {
-    Status(u16, &'static [(&'static str, &'static str)]),
-    Error(io::ErrorKind),
-    Refuses(Reason),
-}
-
-/// What an attempt was seen with.
-#[derive(Clone, Debug, PartialEq)]
-struct Seen {
-    at: u64,
-    body: Bytes,
-    attempt: Option<(u32, Option<Outcome>)>,
-    field: Option<u32>,
-    deadline: Option<u64>,
-}
-
-#[derive(Clone, Default)]
-struct Upstream {
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-impl Upstream {
-    fn service<B>(
-        &self,
-        script: &'static [Does],
-    ) -> impl Service<Request<B>, Response = Response<Full<Bytes>>, Error = io::Error, Future: Send>
-    + Clone
-    + use<B>
-    where
-        B: http_body::Body<Data: Send, Error: std::fmt::Debug> + Send + 'static,
-    {
-        let seen = Arc::clone(&self.seen);
-        let start = now();
-        service_fn(move |request: Request<B>| {
-            let seen = Arc::clone(&seen);
-            async move {
-                let at = |instant: tokio::time::Instant| {
-                    u64::try_from((instant - start).as_millis()).unwrap()
-                };
-                let (head, body) = request.into_parts();
-                let number = {
-                    let seen = seen.lock().unwrap();
-                    seen.len()
-                };
-                let does = script[number.min(script.len() - 1)];
-                let body = match does {
-                    // Such a connection was never made, so nobody read the body.
-                    Does::Error(io::ErrorKind::ConnectionRefused) => Bytes::new(),
-                    _ => body.collect().await.unwrap().to_bytes(),
-                };
-                let attempt = head.extensions.get::<Attempt>();
-                seen.lock().unwrap().push(Seen {
-                    at: at(now()),
-                    body,
-                    attempt: attempt.map(|attempt| (attempt.number, attempt.cause)),
-                    field: head
-                        .headers
-                        .get("x-buttress-attempt")
-                        .map(|value| value.to_str().unwrap().parse().unwrap()),
-                    deadline: head.extensions.get::<CallDeadline>().map(|end| at(end.0)),
-                });
-                answer(does)
-            }
-        })
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
-    }
-
-    fn times(&self) -> Vec<u64> {
-        self.seen().iter().map(|seen| seen.at).collect()
-    }
-}
-
-fn answer(does: Does) -> io::Result<Response<Full<Bytes>>> {
-    let mut response = Response::new(Full::default());
-    match does {
-        Does::Error(kind) => return Err(kind.into()),
-        Does::Refuses(reason) => {
-            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-            let rejection = Rejection::new(reason, When::Unknown);
-            response.extensions_mut().insert(rejection);
-        }
-        Does::Status(status, fields) => {
-            *response.status_mut() = StatusCode::from_u16(status).unwrap();
-            for (name, value) in fields {
-                response
-                    .headers_mut()
-                    .append(HeaderName::from_static(name), value.parse().unwrap());
-            }
-        }
-    }
-    Ok(response)
-}
-
-fn request(method: &Method) -> Request<Full<Bytes>> {
-    let request = Request::builder().method(method).uri("/orders");
-    request.body(Full::from("an order")).unwrap()
-}
-
-async fn status<S, B>(service: &S, request: Request<Full<Bytes>>) -> u16
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error: std::fmt::Debug> + Clone,
-{
-    let response = service.clone().oneshot(request).await;
-    response.unwrap().status().as_u16()
-}
-
-const OK: Does = Does::Status(200, &[]);
+use crate::support::{Does, OK, SECOND, Sent, Upstream, http, request, status, steady};
 
 #[tokio::test(start_paused = true)]
 async fn these_statuses_and_no_others_are_tried_again() {
@@ -267,94 +141,6 @@ async fn attempts_tell_their_number_cause_and_deadline() {
             .iter()
             .all(|seen| seen.deadline == Some(2_500))
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn hints_are_obeyed_to_the_letter() {
-    const DATE: (&str, &str) = ("date", "Sun, 01 Mar 2026 12:00:00 GMT");
-    const IN_FIVE: (&str, &str) = ("retry-after", "Sun, 01 Mar 2026 12:00:05 GMT");
-    let cases: [(u16, &'static [(&str, &str)], &[u64]); 9] = [
-        (429, &[("retry-after", "7")], &[0, 7_000]),
-        (503, &[DATE, IN_FIVE], &[0, 5_000]),
-        (429, &[("ratelimit", "\"a\";r=0;t=9")], &[0, 9_000]),
-        (503, &[("retry-after", "60")], &[0, 60_000]),
-        (503, &[("retry-after", "61")], &[0]),
-        (503, &[("grpc-retry-pushback-ms", "-1")], &[0]),
-        (500, &[("retry-after", "7")], &[0, 1_000]),
-        (429, &[("retry-after-ms", "50")], &[0, 1_000]),
-        (429, &[("x-should-retry", "false")], &[0, 1_000]),
-    ];
-    for (code, fields, times) in cases {
-        let script: &'static [Does] = Box::leak(Box::new([Does::Status(code, fields), OK]));
-        let upstream = Upstream::default();
-        let service = http().layer(upstream.service::<Sent>(script));
-        status(&service, request(&Method::GET)).await;
-        assert_eq!(upstream.times(), times, "{code} {fields:?}");
-    }
-    let compatible: [(u16, &'static [(&str, &str)], &[u64]); 5] = [
-        (500, &[("retry-after", "7")], &[0, 7_000]),
-        (429, &[("retry-after-ms", "50")], &[0, 50]),
-        (429, &[("x-should-retry", "false")], &[0]),
-        (409, &[("x-should-retry", "true")], &[0, 1_000]),
-        (409, &[], &[0]),
-    ];
-    for (code, fields, times) in compatible {
-        let script: &'static [Does] = Box::leak(Box::new([Does::Status(code, fields), OK]));
-        let upstream = Upstream::default();
-        let layer = http().hints(Hints::Compatible);
-        let service = layer.layer(upstream.service::<Sent>(script));
-        status(&service, request(&Method::GET)).await;
-        assert_eq!(upstream.times(), times, "{code} {fields:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn trap_18_a_refusal_in_a_response_is_no_answer_of_the_upstream() {
-    let script = &[Does::Refuses(Reason::CircuitOpen), OK];
-    let upstream = Upstream::default();
-    let layer = http();
-    let budget = layer.retry_budget().clone();
-    let balance = || budget.snapshot(&buttress_core::Now::new()).balance;
-    let before = balance();
-    let service = layer.layer(upstream.service::<Sent>(script));
-    assert_eq!(status(&service, request(&Method::GET)).await, 503);
-    assert_eq!(upstream.times(), [0]);
-    assert_eq!(balance(), before);
-    let upstream = Upstream::default();
-    let layer = http().retry_refused();
-    let service = layer.layer(upstream.service::<Sent>(script));
-    assert_eq!(status(&service, request(&Method::GET)).await, 200);
-}
-
-#[tokio::test(start_paused = true)]
-async fn grpc_calls_are_tried_again_by_their_status() {
-    let cases: [(&'static [(&str, &str)], &[u64]); 9] = [
-        (&[("grpc-status", "14")], &[0, 1_000]),
-        (&[("grpc-status", "8")], &[0, 1_000]),
-        (&[("grpc-status", "0")], &[0]),
-        (&[("grpc-status", "13")], &[0]),
-        (&[("grpc-status", "5")], &[0]),
-        (
-            &[("grpc-status", "14"), ("grpc-retry-pushback-ms", "250")],
-            &[0, 250],
-        ),
-        (
-            &[("grpc-status", "14"), ("grpc-retry-pushback-ms", "-1")],
-            &[0],
-        ),
-        (
-            &[("grpc-status", "14"), ("grpc-retry-pushback-ms", "x")],
-            &[0],
-        ),
-        (&[], &[0]),
-    ];
-    for (fields, times) in cases {
-        let script: &'static [Does] = Box::leak(Box::new([Does::Status(200, fields), OK]));
-        let upstream = Upstream::default();
-        let service = steady().grpc().layer(upstream.service::<Sent>(script));
-        status(&service, request(&Method::POST)).await;
-        assert_eq!(upstream.times(), times, "{fields:?}");
-    }
 }
 
 #[tokio::test(start_paused = true)]
