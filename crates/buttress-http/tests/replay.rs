@@ -1,7 +1,5 @@
 //! Bodies that are sent again.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::{Pin, pin};

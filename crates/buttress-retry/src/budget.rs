@@ -125,6 +125,7 @@ impl RetryBudget {
     }
 
     /// Takes one retry, if there is one. A retry layer does it by itself; this is for callers of their own.
+    /// Where retries are counted in flight it only tells whether one could go.
     #[must_use]
     pub fn withdraw(&self, now: &Now) -> bool {
         self.pay(Outcome::Failure, false, now).is_some()

@@ -14,7 +14,7 @@ type Fields = &'static [(&'static str, &'static str)];
 async fn hints_are_obeyed_to_the_letter() {
     const DATE: (&str, &str) = ("date", "Sun, 01 Mar 2026 12:00:00 GMT");
     const IN_FIVE: (&str, &str) = ("retry-after", "Sun, 01 Mar 2026 12:00:05 GMT");
-    let cases: [(u16, Fields, &[u64]); 9] = [
+    let cases: [(u16, Fields, &[u64]); 10] = [
         (429, &[("retry-after", "7")], &[0, 7_000]),
         (503, &[DATE, IN_FIVE], &[0, 5_000]),
         (429, &[("ratelimit", "\"a\";r=0;t=9")], &[0, 9_000]),
@@ -22,6 +22,7 @@ async fn hints_are_obeyed_to_the_letter() {
         (503, &[("retry-after", "61")], &[0]),
         (503, &[("grpc-retry-pushback-ms", "-1")], &[0]),
         (500, &[("retry-after", "7")], &[0, 1_000]),
+        (529, &[("retry-after", "7")], &[0, 1_000]),
         (429, &[("retry-after-ms", "50")], &[0, 1_000]),
         (429, &[("x-should-retry", "false")], &[0, 1_000]),
     ];
