@@ -1,6 +1,8 @@
 //! All that is measured.
 
 mod axum_server;
+mod breaker;
+mod breaker_peers;
 mod http;
 mod layer;
 mod limiter;
@@ -24,6 +26,7 @@ pub const ONE_THREAD: &[Make] = &[
     limiter::keyed_refused,
     limiter::hot_key,
     layer::plain,
+    breaker::closed,
     http::admitted,
     http::refused,
 ];
