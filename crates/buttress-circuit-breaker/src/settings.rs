@@ -360,13 +360,12 @@ impl Settings {
     /// Whether a window with enough calls is over one of the rates.
     #[inline]
     pub(crate) fn is_over_a_rate(&self, window: &Tally) -> bool {
-        let failed = || window.failure_rate();
-        let slow = || window.slow_call_rate();
-        self.failure_rate
-            .is_some_and(|limit| limit.is_reached(failed()))
-            || self
-                .slow_call_rate
-                .is_some_and(|limit| limit.is_reached(slow()))
+        // No rate is reached by nothing, and most windows have nothing: that spares the divisions.
+        let over = |limit: Option<Threshold>, count, rate: fn(&Tally) -> Option<f64>| {
+            count > 0 && limit.is_some_and(|limit| limit.is_reached(rate(window)))
+        };
+        over(self.failure_rate, window.failed, Tally::failure_rate)
+            || over(self.slow_call_rate, window.slow, Tally::slow_call_rate)
     }
 
     /// From how many calls on the rates say something.
