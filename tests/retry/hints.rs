@@ -44,8 +44,8 @@ async fn the_wait_that_a_limit_asks_for_is_waited() {
         start.elapsed() >= SECOND,
         "a millisecond would have been too early"
     );
-    let snapshot = limiter.snapshot();
-    assert_eq!((snapshot.admitted, snapshot.refused), (2, 1));
+    let status = limiter.status();
+    assert_eq!((status.admitted, status.refused), (2, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
