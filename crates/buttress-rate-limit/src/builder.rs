@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use buttress_core::wall::WallClock;
 use buttress_core::{KeyHash, Seed};
+use buttress_quota::Quota;
 
 use crate::limiter::RateLimiter;
 use crate::limits::{Limits, LimitsError};
 use crate::penalty::Penalty;
-use crate::quota::Quota;
 use crate::shared::Shared;
 
 /// How many live keys a limiter's table is rated for by default.

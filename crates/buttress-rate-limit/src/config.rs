@@ -5,12 +5,12 @@ use std::fmt;
 use std::time::Duration;
 
 use buttress_core::duration::{Setting, has_finer_unit};
+use buttress_quota::Quota;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::builder::{DEFAULT_KEYS, RateLimiterBuilder};
 use crate::limiter::RateLimiter;
 use crate::limits::LimitsError;
-use crate::quota::Quota;
 
 /// How many keys a table may be rated for: beyond this it would not fit into memory.
 const MOST_KEYS: u64 = 1 << 28;

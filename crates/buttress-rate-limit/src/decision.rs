@@ -1,9 +1,7 @@
 //! One decision over a key's account and the one of all keys together.
 
 use buttress_core::When;
-
-use crate::account::{Account, Refusal};
-use crate::rules::{self, Rules};
+use buttress_quota::algorithm::{self as rules, Account, Refusal, Rules};
 
 /// Why a cost is not admitted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,11 +6,11 @@
 
 use buttress_core::KeyHash;
 use buttress_core::wall::UnixNanos;
+use buttress_quota::algorithm::MAX_ENTRIES;
+use buttress_quota::parts::{Kept, KeptLog};
 
-use crate::kept::{Kept, KeptLog};
 use crate::persist_error::SnapshotError;
 use crate::saved::{SavedAccount, SavedSeed, Snapshot};
-use crate::window::MAX_ENTRIES;
 
 /// The format that this build writes.
 pub(crate) const VERSION: u32 = 1;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use buttress_core::time::Instant;
+use buttress_quota::{Quota, Window};
 
 use crate::limits::Limits;
-use crate::quota::{Quota, Window};
 
 /// An instant so early that whatever a log of these limits can hold from before a restart has its own time
 /// after it; now where nothing is kept over restarts.
@@ -24,7 +24,7 @@ pub(crate) fn epoch_for(limits: &Limits) -> Instant {
 
 fn keeps_a_log(quota: &Quota) -> bool {
     cfg!(feature = "persist")
-        && quota.outlasts_a_restart()
+        && outlasts_a_restart(quota)
         && matches!(quota.window(), Window::Rolling)
 }
 
@@ -36,6 +36,11 @@ fn before(now: Instant, length: Duration) -> Instant {
             None => length /= 2,
         }
     }
+}
+
+/// Whether a quota's period is a day or more, so that a restart must not forgive what was spent of it.
+pub(crate) fn outlasts_a_restart(quota: &Quota) -> bool {
+    quota.period() >= Duration::from_secs(86_400)
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use buttress_core::KeyHash;
 use buttress_core::time::TIMER_RESOLUTION;
+use buttress_quota::algorithm::Account;
 
-use crate::account::Account;
 use crate::decision::{Refused, Side, check};
 use crate::limits::Settings;
 

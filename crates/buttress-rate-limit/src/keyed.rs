@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use buttress_core::KeyHash;
+use buttress_quota::algorithm::Account;
 
-use crate::account::Account;
 use crate::limits::Settings;
 use crate::paced_bucket::{Locked, SLOTS};
 use crate::paced_table::PacedTable;

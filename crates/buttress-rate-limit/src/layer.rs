@@ -6,12 +6,12 @@ use std::time::Duration;
 use buttress_core::{
     Admit, AdmitLayer, AsBoxError, AsError, AtHead, Observe, Observed, Path, Rejection, With,
 };
+use buttress_quota::Quota;
 use tower_layer::Layer;
 
 use crate::ask::RateAsk;
 use crate::limiter::RateLimiter;
 use crate::limits::Limits;
-use crate::quota::Quota;
 use crate::wait::Waiting;
 
 /// Limits the rate of requests to a service.

@@ -1,8 +1,8 @@
 //! What the waiting room asks of the accounts.
 
 use buttress_core::KeyHash;
+use buttress_quota::algorithm::Account;
 
-use crate::account::Account;
 use crate::decision::Refused;
 use crate::forecast::Forecast;
 use crate::line::ONE_LINE;

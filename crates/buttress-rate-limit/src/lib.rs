@@ -33,20 +33,13 @@
 //! The limits of one process are not those of another: several each enforce a part
 //! ([`share_of`](RateLimitLayer::share_of)), or need a store.
 
-mod account;
 mod ask;
 mod bans;
 mod builder;
-#[cfg(feature = "calendar")]
-mod by_calendar;
-#[cfg(feature = "calendar")]
-mod calendar;
 mod charge;
 mod charge_if;
 #[cfg(feature = "http")]
 mod charge_status;
-#[cfg(feature = "calendar")]
-mod civil;
 #[cfg(feature = "serde")]
 mod config;
 mod decision;
@@ -56,9 +49,6 @@ mod epoch;
 #[cfg(feature = "persist")]
 mod file;
 mod forecast;
-mod gcra;
-#[cfg(feature = "persist")]
-mod kept;
 mod keyed;
 mod layer;
 mod ledger;
@@ -82,13 +72,9 @@ mod persist;
 #[cfg(feature = "persist")]
 mod persist_error;
 mod place;
-mod quota;
-mod quota_error;
-mod quota_text;
 #[cfg(feature = "http")]
 mod respond;
 mod room;
-mod rules;
 #[cfg(feature = "persist")]
 mod saved;
 mod share;
@@ -100,34 +86,25 @@ mod table;
 mod ticket;
 mod wait;
 mod waiter;
-mod window;
-#[cfg(feature = "calendar")]
-mod zone;
 
 /// The decisions without lock, clock or key: pure values, for a limiter of your own.
 pub mod algorithm {
-    pub use crate::account::{Account, Refusal};
-    #[cfg(feature = "calendar")]
-    pub use crate::calendar::{Calendar, Moment, Periods, Used};
-    #[cfg(feature = "calendar")]
-    pub use crate::civil::Period;
-    pub use crate::gcra::{Pace, Tat, Verdict};
     pub use crate::offence::Offence;
     pub use crate::offenders::Offenders;
-    pub use crate::rules::{Rules, Standing, When};
-    pub use crate::window::{EXACT_ENTRIES, Log, MAX_ENTRIES, Rolling};
+    pub use buttress_quota::algorithm::*;
 }
 
 pub use ask::{Cost, Deadline, RateAsk, RateDemand};
 pub use bans::Ban;
 pub use builder::{DEFAULT_KEYS, RateLimiterBuilder};
 pub use buttress_core::duration::{self, DurationError, format_duration, parse_duration};
+pub use buttress_quota::{Quota, QuotaError, Window};
+#[cfg(feature = "calendar")]
+pub use buttress_quota::{Unit, Zone, ZoneError};
 pub use charge::{Charge, Charged, ChargedTicket, ChargedWait, Judged, UNITS};
 pub use charge_if::{ChargeAnswer, ChargeBy, Replaceable};
 #[cfg(feature = "http")]
 pub use charge_status::{ByStatusCode, ChargeByStatus};
-#[cfg(feature = "calendar")]
-pub use civil::Unit;
 #[cfg(feature = "serde")]
 pub use config::RateLimitConfig;
 pub use layer::{RateLimit, RateLimitLayer};
@@ -140,13 +117,9 @@ pub use penalty_error::PenaltyError;
 pub use persist::PersistentBuilder;
 #[cfg(feature = "persist")]
 pub use persist_error::{PersistError, SnapshotError};
-pub use quota::{Quota, Window};
-pub use quota_error::QuotaError;
 #[cfg(feature = "http")]
 pub use respond::{Described, HasFields, HttpRateLimitLayer, WithFields};
 #[cfg(feature = "persist")]
 pub use saved::{Restored, Snapshot};
 pub use ticket::Spent;
 pub use wait::{RateWait, Waiting};
-#[cfg(feature = "calendar")]
-pub use zone::{Zone, ZoneError};

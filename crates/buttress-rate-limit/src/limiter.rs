@@ -10,12 +10,11 @@ use buttress_core::{
     Describe, KeyHash, LimitId, Now, Permit, Policy, PolicyId, Reason, Rejection, Seed, Standing,
     Ticket,
 };
+use buttress_quota::{Quota, Window, algorithm as rules};
 
 use crate::ask::RateDemand;
 use crate::builder::RateLimiterBuilder;
 use crate::limits::MAX_QUOTAS;
-use crate::quota::{Quota, Window};
-use crate::rules;
 use crate::shared::{SHADOW, Shared};
 use crate::ticket::Spent;
 

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use buttress_core::KeyHash;
 use buttress_core::wall::CivilTime;
+use buttress_quota::Quota;
+use buttress_quota::algorithm::{Pace, Rules};
 
-use crate::gcra::Pace;
-use crate::quota::Quota;
-use crate::rules::Rules;
 use crate::shared::{GLOBAL, KEYED};
 use crate::short_pace::ShortPace;
 
@@ -142,7 +141,7 @@ impl Settings {
 
     /// The pace of the one quota that is kept per key, if it is one and paced.
     pub(crate) fn pace(&self) -> Option<Pace> {
-        self.quotas.rules.only
+        self.quotas.rules.only()
     }
 
     /// That pace in short, if it is all that the table of keys must know.

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use buttress_core::KeyHash;
+use buttress_quota::algorithm::Account;
 
-use crate::account::Account;
 use crate::forecast::{Forecast, Waiting, timer_end};
 
 /// Those who wait for the same limits, by their tickets, in order of arrival.

@@ -7,16 +7,15 @@ use std::task::Waker;
 use std::time::Duration;
 
 use buttress_core::{Describe, KeyHash, Now};
+use buttress_quota::Quota;
+use buttress_quota::algorithm::{Account, Rules};
 
-use crate::account::Account;
 use crate::decision::Refused;
 use crate::forecast::Forecast;
 use crate::ledger::{Ledger, Scope};
 use crate::limiter::RateLimiter;
 use crate::limits::{Limits, LimitsError, Settings};
-use crate::quota::Quota;
 use crate::room::Room;
-use crate::rules::Rules;
 use crate::shared::{GLOBAL, KEYED, One, SHADOW, Shared};
 use crate::table::Counts;
 use crate::ticket::Spent;

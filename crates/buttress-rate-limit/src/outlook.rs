@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 
 use buttress_core::KeyHash;
+use buttress_quota::algorithm::Account;
 
-use crate::account::Account;
 use crate::decision::Refused;
 use crate::forecast::{Forecast, Waiting, timer_end};
 use crate::ledger::Ledger;

@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use buttress_core::{KeyHash, When};
+use buttress_quota::algorithm::Verdict;
 
 use crate::decision::Refused;
-use crate::gcra::Verdict;
 use crate::limits::Settings;
 use crate::paced_bucket::{Locked, Overflow, PacedBucket, SLOTS};
 use crate::short_pace::{ShortPace, Span};

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use buttress_quota::Quota;
+
 use crate::duration::format_duration;
 use crate::penalty::Penalty;
-use crate::quota::Quota;
 
 /// Why a penalty is none.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use buttress_core::wall::{CivilTime, UnixNanos};
 use buttress_core::{KeyHash, Seed};
+use buttress_quota::algorithm::{Account, Rules};
+use buttress_quota::parts::{Kept, State, is_equal};
+use buttress_quota::{Quota, Window};
 
-use crate::account::Account;
-use crate::kept::Kept;
-use crate::quota::{Quota, Window};
-use crate::rules::{Rules, State, is_equal};
+use crate::epoch::outlasts_a_restart;
 
 /// What had been spent of the quotas whose period is a day or more, at one time.
 ///
@@ -149,9 +149,9 @@ impl Taking {
 
     /// Adds what is to be kept of an account.
     pub(crate) fn add(&mut self, holder: Option<KeyHash>, rules: &Rules, account: &Account) {
-        let quotas = rules.quotas().iter().zip(&rules.rules).enumerate();
+        let quotas = rules.quotas().iter().zip(rules.parts()).enumerate();
         let kept: Box<[Kept]> = quotas
-            .filter(|(_, (quota, _))| quota.outlasts_a_restart())
+            .filter(|(_, (quota, _))| outlasts_a_restart(quota))
             .map(|(index, (_, rule))| rule.keep(account.view(index), self.now))
             .collect();
         if kept.iter().any(|kept| *kept != Kept::Nothing) {
@@ -171,7 +171,7 @@ impl Taking {
         if let Some(index) = self.known.get(quotas) {
             return *index;
         }
-        let lasting = quotas.iter().filter(|quota| quota.outlasts_a_restart());
+        let lasting = quotas.iter().filter(|quota| outlasts_a_restart(quota));
         let texts = lasting.map(|quota| quota.to_string().into()).collect();
         let index = self.snapshot.lists.len();
         self.snapshot.lists.push(texts);
@@ -222,12 +222,12 @@ impl<'a> Restoring<'a> {
         let taken_over = rules.takes_over(&list.rules, &[is_equal, is_of_one_kind]);
         let mut found = vec![false; saved.kept.len()];
         let mut states = Vec::with_capacity(rules.len());
-        for (index, (rule, from)) in rules.rules.iter().zip(taken_over).enumerate() {
+        for (index, (rule, from)) in rules.parts().iter().zip(taken_over).enumerate() {
             let present = account.view(index).to_state(rule);
             let saved = from.and_then(|from| {
                 let place = *list.places.get(from)?;
                 *found.get_mut(place)? = true;
-                let (old, kept) = (list.rules.rules.get(from)?, saved.kept.get(place)?);
+                let (old, kept) = (list.rules.parts().get(from)?, saved.kept.get(place)?);
                 let state = old.restore(kept, self.elapsed, self.now);
                 (*kept != Kept::Nothing).then(|| rule.convert(old, state, now))
             });

@@ -7,15 +7,14 @@ use std::task::Waker;
 use buttress_core::time::Instant;
 use buttress_core::wall::{CivilTime, WallClock};
 use buttress_core::{KeyHash, LimitId, Now, PolicyId, Reason, Rejection, Seed};
+use buttress_quota::algorithm::{Account, Rules};
 
-use crate::account::Account;
 use crate::ask::RateDemand;
 use crate::decision::{Refused, Side, check, refused_by_key};
 use crate::keyed::Keyed;
 use crate::limits::{Limits, Settings};
 use crate::penalties::Penalties;
 use crate::room::Room;
-use crate::rules::Rules;
 use crate::sync::{AtomicUsize, Mutex};
 use crate::table::{Counts, Entry, Latest};
 use crate::ticket::Spent;

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use crate::gcra::{Pace, Tat, Verdict, divide};
+use buttress_quota::algorithm::{Pace, Tat, Verdict};
+use buttress_quota::parts::divide;
 
 /// The most parts that a nanosecond is divided into: they are counted in 16 bits.
 const MAX_DENOMINATOR: u64 = 1 << 16;

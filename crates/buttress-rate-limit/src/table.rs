@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use buttress_core::KeyHash;
+use buttress_quota::algorithm::Account;
 
-use crate::account::Account;
 use crate::limits::Settings;
 use crate::sync::Mutex;
 

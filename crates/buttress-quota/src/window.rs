@@ -19,9 +19,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::duration::from_nanos;
 use crate::gcra::Verdict;
 use crate::quota::{Quota, Window};
+use buttress_core::duration::from_nanos;
 
 /// The live entries up to which a log is exact.
 pub const EXACT_ENTRIES: usize = 4_096;

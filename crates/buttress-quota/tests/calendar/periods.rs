@@ -1,7 +1,7 @@
 //! Where clocks change, and where the calendar is uneven.
 
 use buttress_core::wall::UnixNanos;
-use buttress_rate_limit::{Unit, Zone};
+use buttress_quota::{Unit, Zone};
 use jiff::Timestamp;
 
 use crate::{unix, zone};

@@ -11,7 +11,7 @@ use crate::zone::Zone;
 
 /// A calendar quota, and what civil time it is.
 #[derive(Clone, Debug)]
-pub(crate) struct ByCalendar {
+pub struct ByCalendar {
     periods: Periods,
     civil: CivilTime,
 }

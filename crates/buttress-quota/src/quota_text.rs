@@ -11,9 +11,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::duration::{DurationText, parse_duration};
 use crate::quota::{PERIOD_RANGE, Quota, Window};
 use crate::quota_error::QuotaError;
+use buttress_core::duration::{DurationText, parse_duration};
 
 const FORM: &str = "write <n>/<period>, then at most one of \" burst <b>\", \" rolling\" and \" calendar <zone>\", \
                     such as 5/minute, 1/second burst 5, 1200/day rolling or 1200/day calendar UTC";

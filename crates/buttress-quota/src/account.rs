@@ -10,7 +10,8 @@
 //! quota of another kind is not seen.
 
 use crate::gcra::Tat;
-use crate::rules::{Rule, Rules, Standing, State, View, When};
+use crate::rule::{Rule, State, View};
+use crate::rules::{Rules, Standing, When};
 
 /// Why a cost is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,9 @@ enum Held {
 
 impl Account {
     /// The account of one paced quota.
-    pub(crate) const fn paced(tat: Tat) -> Self {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn paced(tat: Tat) -> Self {
         Self(Held::Paced(tat))
     }
 
@@ -202,7 +205,9 @@ impl Account {
     }
 
     /// The account of a state per rule.
-    pub(crate) fn of(rules: &Rules, states: Box<[State]>) -> Self {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of(rules: &Rules, states: Box<[State]>) -> Self {
         Self(match (&rules.only, &*states) {
             (Some(_), [State::Paced(tat)]) => Held::Paced(*tat),
             _ => Held::Several(states),
@@ -273,8 +278,10 @@ impl Account {
     }
 
     /// The theoretical arrival time under one paced quota.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) fn tat(&self) -> Tat {
+    #[must_use]
+    pub fn tat(&self) -> Tat {
         match self.0 {
             Held::Paced(tat) => tat,
             _ => Tat::FRESH,
@@ -291,7 +298,9 @@ impl Account {
     }
 
     /// What is spent under the quota at `index`.
-    pub(crate) fn view(&self, index: usize) -> View<'_> {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn view(&self, index: usize) -> View<'_> {
         match &self.0 {
             Held::Nothing => View::Nothing,
             Held::Paced(tat) => View::Paced(*tat),

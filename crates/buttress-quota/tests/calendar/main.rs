@@ -6,7 +6,7 @@ mod periods;
 mod quota;
 
 use buttress_core::wall::UnixNanos;
-use buttress_rate_limit::Zone;
+use buttress_quota::Zone;
 use jiff::Timestamp;
 
 pub(crate) fn zone(name: &str) -> Zone {

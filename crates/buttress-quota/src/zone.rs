@@ -9,7 +9,7 @@ use buttress_core::wall::UnixNanos;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use crate::civil::{Clocks, Period, Unit};
-use crate::duration::Quoted;
+use buttress_core::duration::Quoted;
 
 /// A time zone of the IANA database.
 #[derive(Clone, Copy)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-use crate::duration::Quoted;
+use buttress_core::duration::Quoted;
 
 /// Why something is not a quota: its text, the part that is wrong, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -40,7 +40,7 @@ pub enum Window {
 ///
 /// ```
 /// use std::time::Duration;
-/// use buttress_rate_limit::Quota;
+/// use buttress_quota::Quota;
 ///
 /// let login = Quota::per_minute(5);
 /// let steady = Quota::per_second(1).burst(5);
@@ -48,7 +48,7 @@ pub enum Window {
 /// assert_eq!(login, "5/minute".parse()?);
 /// assert_eq!(steady.to_string(), "1/second burst 5");
 /// assert_eq!(daily.to_string(), "1200/day rolling");
-/// # Ok::<(), buttress_rate_limit::QuotaError>(())
+/// # Ok::<(), buttress_quota::QuotaError>(())
 /// ```
 ///
 /// The constructors without `Result` are for numbers that stand in the source: they panic on one that is
@@ -136,7 +136,7 @@ impl Quota {
     /// So many `units` in each hour, day, week or month of a time zone.
     ///
     /// ```
-    /// use buttress_rate_limit::{Quota, Unit, Zone};
+    /// use buttress_quota::{Quota, Unit, Zone};
     ///
     /// let daily = Quota::calendar(1_200, Unit::Day, Zone::new("Europe/Berlin")?);
     /// assert_eq!(daily, "1200/day calendar Europe/Berlin".parse()?);
@@ -192,7 +192,12 @@ impl Quota {
     /// If `units` is 0 or above [`MAX_UNITS`](Quota::MAX_UNITS), or `period` is zero or above
     /// [`MAX_PERIOD`](Quota::MAX_PERIOD).
     pub fn new(units: u64, period: Duration) -> Result<Self, QuotaError> {
-        let text = || format!("{units}/{}", crate::duration::format_duration(period));
+        let text = || {
+            format!(
+                "{units}/{}",
+                buttress_core::duration::format_duration(period)
+            )
+        };
         if !is_amount(units) {
             return Err(QuotaError::new(
                 &text(),
@@ -202,7 +207,7 @@ impl Quota {
             ));
         }
         let Some(nanos) = period_nanos(period) else {
-            let part = crate::duration::format_duration(period);
+            let part = buttress_core::duration::format_duration(period);
             return Err(QuotaError::new(&text(), "period", &part, PERIOD_RANGE));
         };
         Ok(Self {
@@ -331,13 +336,11 @@ impl Quota {
         self.name.as_deref()
     }
 
-    pub(crate) const fn period_nanos(&self) -> u64 {
+    /// The period in nanoseconds.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn period_nanos(&self) -> u64 {
         self.period
-    }
-
-    /// Whether its period is a day or more, so that a restart must not forgive what was spent of it.
-    pub(crate) const fn outlasts_a_restart(&self) -> bool {
-        self.period >= 86_400 * NANOS_PER_SECOND
     }
 
     /// Another amount under the same name.

@@ -1,8 +1,8 @@
 //! Periods and decisions against a slow walk along the clocks of a zone.
 
 use buttress_core::wall::UnixNanos;
-use buttress_rate_limit::algorithm::{Calendar, Moment, Period, Periods, Used, Verdict};
-use buttress_rate_limit::{Quota, Unit, Zone};
+use buttress_quota::algorithm::{Calendar, Moment, Period, Periods, Used, Verdict};
+use buttress_quota::{Quota, Unit, Zone};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Weekday};
 use jiff::tz::{TimeZone, TimeZoneDatabase};

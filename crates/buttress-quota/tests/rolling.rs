@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use buttress_rate_limit::Quota;
-use buttress_rate_limit::algorithm::{Log, MAX_ENTRIES, Rolling, Verdict};
+use buttress_quota::Quota;
+use buttress_quota::algorithm::{Log, MAX_ENTRIES, Rolling, Verdict};
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000_000;

@@ -6,37 +6,43 @@
 
 #[cfg(feature = "calendar")]
 use crate::calendar::Used;
-use crate::rules::{Rule, State, View};
+use crate::rule::{Rule, State, View};
 use crate::window::{Log, Rolling};
 
 /// What is spent under one quota, at the instant at which it was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
+pub enum Kept {
+    /// Nothing is spent.
     Nothing,
     /// How far it is until the bucket is full, as its [`Pace`](crate::gcra::Pace) counts.
     Paced {
+        /// In the parts of a nanosecond that the pace counts in.
         ahead: u128,
     },
+    /// What is spent, entry by entry.
     Rolling(KeptLog),
+    /// What is spent in a period of the calendar.
     Calendar {
         /// The first second of the period, in Unix seconds.
         period_start: i64,
+        /// The units spent in it.
         units: u64,
     },
 }
 
 /// The live entries of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct KeptLog {
+pub struct KeptLog {
     /// How many nanoseconds ago, and how many units; the oldest first.
-    pub(crate) entries: Vec<(i64, u64)>,
+    pub entries: Vec<(i64, u64)>,
     /// How many nanoseconds ago the youngest group began.
-    pub(crate) youngest_since: Option<i64>,
+    pub youngest_since: Option<i64>,
 }
 
 impl Rule {
     /// What is kept of a state.
-    pub(crate) fn keep(&self, view: View<'_>, now: u64) -> Kept {
+    #[must_use]
+    pub fn keep(&self, view: View<'_>, now: u64) -> Kept {
         if self.is_idle(view, now) {
             return Kept::Nothing;
         }
@@ -60,7 +66,8 @@ impl Rule {
     }
 
     /// The state of what was kept under this rule, so many nanoseconds after it was taken.
-    pub(crate) fn restore(&self, kept: &Kept, elapsed: u64, now: u64) -> State {
+    #[must_use]
+    pub fn restore(&self, kept: &Kept, elapsed: u64, now: u64) -> State {
         match (self, kept) {
             (Self::Paced(pace), Kept::Paced { ahead }) => {
                 State::Paced(pace.restored(*ahead, elapsed, now))
@@ -88,7 +95,8 @@ impl Rule {
     }
 
     /// The one of two states under which more is spent.
-    pub(crate) fn more_spent(&self, one: State, other: State, now: u64) -> State {
+    #[must_use]
+    pub fn more_spent(&self, one: State, other: State, now: u64) -> State {
         let owes = |state: &State| (self.spent(state, now), self.debt(state.view(), now));
         match owes(&one) >= owes(&other) {
             true => one,
@@ -109,7 +117,8 @@ impl Rule {
 
 impl View<'_> {
     /// The state that is looked at; a fresh one of the rule if there is none.
-    pub(crate) fn to_state(self, rule: &Rule) -> State {
+    #[must_use]
+    pub fn to_state(self, rule: &Rule) -> State {
         match self {
             Self::Nothing => rule.fresh(),
             Self::Paced(tat) => State::Paced(tat),

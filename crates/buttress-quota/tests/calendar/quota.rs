@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use buttress_core::wall::{CivilTime, UnixNanos, WallClock};
-use buttress_rate_limit::algorithm::{Account, Calendar, Refusal, Rules, Used, Verdict, When};
-use buttress_rate_limit::{Quota, RateLimiter, Unit};
+use buttress_quota::algorithm::{Account, Calendar, Refusal, Rules, Used, Verdict, When};
+use buttress_quota::{Quota, Unit};
 
 use crate::{unix, zone};
 
@@ -216,39 +216,4 @@ fn several_quotas_with_a_calendar_are_one_decision() {
     assert_eq!(account.scarcest(&other, 2 * SECOND).unwrap().remaining, 2);
     assert!(account.is_idle(&other, next));
     assert_eq!(CivilTime::UNIX.at(7), UnixNanos::new(7));
-}
-
-/// The example of the replay's page: that day has 23 hours.
-#[tokio::test(start_paused = true)]
-async fn a_limiter_goes_by_its_wall_clock_which_goes_by_tokios() {
-    let clock = WallClock::fixed_start(unix("2026-03-08T05:00:00Z"));
-    let limiter = RateLimiter::builder()
-        .quota("1/day calendar America/New_York".parse().unwrap())
-        .wall_clock(clock)
-        .build()
-        .unwrap();
-    assert!(limiter.check("alice", 1).is_ok());
-    tokio::time::advance(Duration::from_secs(82_799)).await;
-    let refused = limiter.check("alice", 1).unwrap_err();
-    assert_eq!(refused.retry_after(), Some(Duration::from_secs(1)));
-    assert_eq!(limiter.status().live_keys, 1);
-    tokio::time::advance(Duration::from_secs(1)).await;
-    assert_eq!(limiter.status().live_keys, 0);
-    assert!(limiter.check("alice", 1).is_ok());
-    assert!(limiter.check("alice", 1).is_err());
-    limiter.set_quota("3/day calendar America/New_York".parse().unwrap());
-    assert_eq!(limiter.peek("alice")[0].remaining, 2);
-}
-
-/// Without a wall clock of its own a limiter has the system's, and that too is driven by a paused clock.
-#[tokio::test(start_paused = true)]
-async fn the_system_s_civil_time_is_driven_by_a_paused_clock() {
-    let limiter = RateLimiter::new("1/day calendar UTC".parse().unwrap());
-    assert!(limiter.check((), 1).is_ok());
-    let wait = limiter.check((), 1).unwrap_err().retry_after().unwrap();
-    assert!(wait <= Duration::from_secs(86_400));
-    tokio::time::advance(wait - Duration::from_millis(1)).await;
-    assert!(limiter.check((), 1).is_err());
-    tokio::time::advance(Duration::from_millis(1)).await;
-    assert!(limiter.check((), 1).is_ok());
 }

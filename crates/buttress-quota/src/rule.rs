@@ -1,9 +1,7 @@
-//! Quotas made ready for arithmetic, and what a key has spent under one of them.
+//! One quota made ready for arithmetic, and what a key has spent under it.
 //!
 //! The kinds of window meet here, and in `kept.rs` for what outlasts a restart: [`Rule`] asks the algorithm
 //! that its quota needs, and a further kind is one variant of [`Rule`] and of [`State`].
-
-use std::time::Duration;
 
 use buttress_core::wall::CivilTime;
 
@@ -11,195 +9,50 @@ use buttress_core::wall::CivilTime;
 use crate::by_calendar::ByCalendar;
 #[cfg(feature = "calendar")]
 use crate::calendar::Used;
-use crate::gcra::{Pace, Tat, Verdict};
+use crate::gcra::{Pace, Tat};
 use crate::quota::{Quota, Window};
+use crate::rules::{Standing, When};
 use crate::window::{Log, Rolling};
-
-/// When a refused cost can be admitted. The later one is the greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum When {
-    /// After this long, and not a nanosecond sooner, if nothing else is spent.
-    After(Duration),
-    /// Never: the cost is above a capacity.
-    Never,
-}
-
-/// How one quota of an account stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The index of the quota in [`Rules::quotas`].
-    pub quota: usize,
-    /// The most units that can be spent at one instant.
-    pub capacity: u64,
-    /// The whole units that can be spent now.
-    pub remaining: u64,
-    /// How long until `remaining` next grows if nothing is spent; `None` if it is at the capacity.
-    pub until_more: Option<Duration>,
-}
-
-/// Quotas made ready for arithmetic.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    quotas: Box<[Quota]>,
-    /// What the quotas are a share of, by which they are known again after a change.
-    whole: Box<[Quota]>,
-    pub(crate) rules: Box<[Rule]>,
-    /// The pace of the one quota, if it is one and paced: the short way through every decision.
-    pub(crate) only: Option<Pace>,
-}
 
 /// One quota made ready for arithmetic.
 #[derive(Clone, Debug)]
-pub(crate) enum Rule {
+pub enum Rule {
+    /// A bucket.
     Paced(Pace),
+    /// A log.
     Rolling(Rolling),
+    /// A count per period.
     #[cfg(feature = "calendar")]
     Calendar(ByCalendar),
 }
 
 /// What is spent under one quota.
 #[derive(Clone, Debug)]
-pub(crate) enum State {
+pub enum State {
+    /// Of a bucket.
     Paced(Tat),
+    /// Of a log.
     Rolling(Log),
+    /// Of a count per period.
     #[cfg(feature = "calendar")]
     Calendar(Used),
 }
 
 /// A look at what is spent under one quota.
-#[derive(Clone, Copy)]
-pub(crate) enum View<'a> {
+#[derive(Clone, Copy, Debug)]
+pub enum View<'a> {
+    /// Nothing was ever spent.
     Nothing,
+    /// Of a bucket.
     Paced(Tat),
+    /// Of a log.
     Rolling(&'a Log),
+    /// Of a count per period.
     #[cfg(feature = "calendar")]
     Calendar(Used),
 }
 
 static NOTHING_SPENT: Log = Log::new();
-
-// === impl When ===
-
-impl When {
-    #[inline]
-    pub(crate) fn of<T>(verdict: Verdict<T>) -> Result<T, Self> {
-        match verdict {
-            Verdict::Fits(fits) => Ok(fits),
-            Verdict::After(wait) => Err(Self::After(wait)),
-            Verdict::Never => Err(Self::Never),
-        }
-    }
-}
-
-// === impl Rules ===
-
-impl Rules {
-    /// The rules of quotas that are kept together. None at all admit everything.
-    ///
-    /// Instants are nanoseconds since an epoch of the caller's; for calendars that is the Unix epoch. With
-    /// another one use [`with_civil_time`](Rules::with_civil_time).
-    #[must_use]
-    pub fn new(quotas: &[Quota]) -> Self {
-        Self::with_civil_time(quotas, &CivilTime::UNIX)
-    }
-
-    /// As [`new`](Rules::new), with what civil time it is at an instant.
-    #[must_use]
-    pub fn with_civil_time(quotas: &[Quota], civil: &CivilTime) -> Self {
-        Self::of_share(quotas, 1, civil)
-    }
-
-    /// The rules of one of so many instances.
-    pub(crate) fn of_share(whole: &[Quota], instances: u32, civil: &CivilTime) -> Self {
-        let quotas: Box<[Quota]> = whole.iter().map(|quota| quota.share(instances)).collect();
-        let rules: Box<[Rule]> = quotas.iter().map(|quota| Rule::new(quota, civil)).collect();
-        let only = match *rules {
-            [Rule::Paced(pace)] => Some(pace),
-            _ => None,
-        };
-        Self {
-            quotas,
-            whole: whole.into(),
-            rules,
-            only,
-        }
-    }
-
-    /// The quotas in the order in which they were written.
-    #[must_use]
-    pub fn quotas(&self) -> &[Quota] {
-        &self.quotas
-    }
-
-    /// How many quotas there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.quotas.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.quotas.is_empty()
-    }
-
-    /// For every quota of these rules the index of the one that it takes over from, out of `old`.
-    ///
-    /// An equal one goes first, then one of the same kind and period, then the rest in order.
-    pub(crate) fn predecessors(&self, old: &Self) -> Vec<Option<usize>> {
-        self.takes_over(
-            old,
-            &[
-                is_equal,
-                |new, old| new.period() == old.period() && is_alike(new.window(), old.window()),
-                |_, _| true,
-            ],
-        )
-    }
-
-    /// For every quota of these rules the index of the one that it takes over from, out of `old`: the first
-    /// that is left by the first likeness, then by the next.
-    pub(crate) fn takes_over(&self, old: &Self, likenesses: &[Likeness]) -> Vec<Option<usize>> {
-        let mut taken = vec![false; old.len()];
-        let mut predecessors = vec![None; self.len()];
-        let alike_at = |alike: Likeness, new: usize, before: usize| {
-            // What was kept as a text is known by its share alone.
-            alike(&self.whole[new], &old.whole[before])
-                || alike(&self.quotas[new], &old.quotas[before])
-        };
-        for &alike in likenesses {
-            for (new, predecessor) in predecessors.iter_mut().enumerate() {
-                if predecessor.is_some() {
-                    continue;
-                }
-                *predecessor =
-                    (0..old.len()).find(|&before| !taken[before] && alike_at(alike, new, before));
-                if let Some(index) = *predecessor {
-                    taken[index] = true;
-                }
-            }
-        }
-        predecessors
-    }
-}
-
-impl From<&[Quota]> for Rules {
-    fn from(quotas: &[Quota]) -> Self {
-        Self::new(quotas)
-    }
-}
-
-/// Whether a quota may take over from another.
-pub(crate) type Likeness = fn(&Quota, &Quota) -> bool;
-
-/// Whether they are the same but for their names.
-pub(crate) fn is_equal(new: &Quota, old: &Quota) -> bool {
-    (new.units(), new.period(), new.window()) == (old.units(), old.period(), old.window())
-}
-
-fn is_alike(new: &Window, old: &Window) -> bool {
-    std::mem::discriminant(new) == std::mem::discriminant(old)
-}
 
 // === impl Rule ===
 
@@ -208,7 +61,7 @@ impl Rule {
         not(feature = "calendar"),
         expect(unused_variables, reason = "only calendars need civil time")
     )]
-    fn new(quota: &Quota, civil: &CivilTime) -> Self {
+    pub(crate) fn new(quota: &Quota, civil: &CivilTime) -> Self {
         match *quota.window() {
             Window::Paced { burst } => {
                 Self::Paced(Pace::new(quota.units(), quota.period_nanos(), burst))
@@ -323,7 +176,9 @@ impl Rule {
         }
     }
 
-    pub(crate) fn is_idle(&self, view: View<'_>, now: u64) -> bool {
+    /// Whether nothing is spent.
+    #[must_use]
+    pub fn is_idle(&self, view: View<'_>, now: u64) -> bool {
         match self {
             Self::Paced(pace) => pace.is_idle(view.tat(), now),
             Self::Rolling(rolling) => rolling.is_idle(view.log(), now),
@@ -333,7 +188,8 @@ impl Rule {
     }
 
     /// The state under this rule of what was spent under another.
-    pub(crate) fn convert(&self, old: &Self, state: State, now: u64) -> State {
+    #[must_use]
+    pub fn convert(&self, old: &Self, state: State, now: u64) -> State {
         match (self, old, state) {
             (Self::Paced(new), Self::Paced(old), State::Paced(tat)) => {
                 State::Paced(new.convert(old, tat, now))
@@ -370,7 +226,9 @@ impl Rule {
 // === impl State ===
 
 impl State {
-    pub(crate) fn view(&self) -> View<'_> {
+    /// A look at it.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
         match self {
             Self::Paced(tat) => View::Paced(*tat),
             Self::Rolling(log) => View::Rolling(log),

@@ -14,8 +14,8 @@
 
 use std::time::Duration;
 
-use crate::duration::from_nanos;
 use crate::quota::{Quota, Window};
+use buttress_core::duration::from_nanos;
 
 /// What a limit says to a cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +39,19 @@ impl Tat {
     /// A bucket from which nothing was ever spent.
     pub const FRESH: Self = Self([0, 0]);
 
+    /// The state of an instant in the units of a pace.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) const fn new(time: u128) -> Self {
+    #[must_use]
+    pub const fn new(time: u128) -> Self {
         Self([(time & 0xffff_ffff_ffff_ffff) as u64, (time >> 64) as u64])
     }
 
+    /// The instant in the units of a pace.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) const fn get(self) -> u128 {
+    #[must_use]
+    pub const fn get(self) -> u128 {
         (self.0[1] as u128) << 64 | self.0[0] as u128
     }
 }
@@ -90,7 +96,9 @@ impl Pace {
     }
 
     /// What one unit moves the theoretical arrival time by, and in which parts of a nanosecond.
-    pub(crate) const fn interval(&self) -> (u64, u64) {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn interval(&self) -> (u64, u64) {
         (self.interval, self.denominator)
     }
 
@@ -226,8 +234,10 @@ impl Pace {
     }
 
     /// How far the theoretical arrival time is ahead of now: what is spent and has not come back.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) fn ahead(&self, tat: Tat, now: u64) -> u128 {
+    #[must_use]
+    pub fn ahead(&self, tat: Tat, now: u64) -> u128 {
         tat.get().saturating_sub(self.at(now))
     }
 
@@ -250,7 +260,8 @@ fn product(left: u64, right: u64) -> u128 {
 
 /// A division that is one instruction where the dividend allows it, and a library call where not.
 #[inline]
-pub(crate) fn divide(dividend: u128, divisor: u64) -> u128 {
+#[must_use]
+pub fn divide(dividend: u128, divisor: u64) -> u128 {
     match u64::try_from(dividend) {
         Ok(dividend) => u128::from(dividend / divisor),
         Err(_) => dividend / u128::from(divisor),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use buttress_rate_limit::algorithm::{Account, Refusal, Rules, When};
-use buttress_rate_limit::{Quota, Window};
+use buttress_quota::algorithm::{Account, Refusal, Rules, When};
+use buttress_quota::{Quota, Window};
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000_000;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use buttress_rate_limit::Quota;
-use buttress_rate_limit::algorithm::{Pace, Tat, Verdict};
+use buttress_quota::Quota;
+use buttress_quota::algorithm::{Pace, Tat, Verdict};
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000_000;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buttress_rate_limit::{Quota, QuotaError, Window};
+use buttress_quota::{Quota, QuotaError, Window};
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use buttress_rate_limit::Quota;
-use buttress_rate_limit::algorithm::{EXACT_ENTRIES, Log, MAX_ENTRIES, Rolling};
+use buttress_quota::Quota;
+use buttress_quota::algorithm::{EXACT_ENTRIES, Log, MAX_ENTRIES, Rolling};
 
 const SECOND: u64 = 1_000_000_000;
 
