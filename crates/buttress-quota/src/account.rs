@@ -86,6 +86,37 @@ impl Account {
         }
     }
 
+    /// Whether nothing is below zero, under any quota: what was spent unasked
+    /// ([`spend`](Account::spend)) has come back.
+    ///
+    /// Every cost above 0 that [`check`](Account::check) admits passes here too; a cost of 0 may not.
+    ///
+    /// # Errors
+    ///
+    /// When all is repaid, and the quota for which that takes longest.
+    #[inline]
+    pub fn check_repaid(&self, rules: &Rules, now: u64) -> Result<(), Refusal> {
+        if let Some(pace) = &rules.only {
+            return match pace.until_repaid(self.tat(), now) {
+                None => Ok(()),
+                Some(wait) => Err(Refusal {
+                    when: When::After(wait),
+                    quota: 0,
+                }),
+            };
+        }
+        latest_of(
+            self.views(rules)
+                .map(|(rule, view)| rule.until_repaid(view, now)),
+        )
+    }
+
+    /// The units below zero, of every quota in order.
+    pub fn overdrawn<'a>(&'a self, rules: &'a Rules, now: u64) -> impl Iterator<Item = u64> + 'a {
+        self.views(rules)
+            .map(move |(rule, view)| rule.overdrawn(view, now))
+    }
+
     /// Spends `cost` under all quotas, whether they admit it or not.
     ///
     /// The second half of a decision over two accounts: under the same lock and with the same `now` as the
@@ -238,15 +269,10 @@ impl Account {
     // Apart, so that the usual case of one paced quota stays small enough to be inlined.
     #[inline(never)]
     fn check_all(&self, rules: &Rules, cost: u64, now: u64) -> Result<(), Refusal> {
-        let mut decisive: Option<Refusal> = None;
-        for (quota, (rule, view)) in self.views(rules).enumerate() {
-            if let Some(when) = rule.refusal(view, cost, now)
-                && decisive.is_none_or(|refusal| when > refusal.when)
-            {
-                decisive = Some(Refusal { when, quota });
-            }
-        }
-        decisive.map_or(Ok(()), Err)
+        latest_of(
+            self.views(rules)
+                .map(|(rule, view)| rule.refusal(view, cost, now)),
+        )
     }
 
     #[inline(never)]
@@ -319,4 +345,17 @@ impl Account {
             _ => &mut [],
         }
     }
+}
+
+/// The refusal with the longest wait, of equals the first.
+fn latest_of(refusals: impl Iterator<Item = Option<When>>) -> Result<(), Refusal> {
+    let mut decisive: Option<Refusal> = None;
+    for (quota, when) in refusals.enumerate() {
+        if let Some(when) = when
+            && decisive.is_none_or(|refusal| when > refusal.when)
+        {
+            decisive = Some(Refusal { when, quota });
+        }
+    }
+    decisive.map_or(Ok(()), Err)
 }

@@ -52,6 +52,10 @@ impl ByCalendar {
         self.periods.calendar().remaining(used, self.moment(now))
     }
 
+    pub(crate) fn overdrawn(&self, used: Used, now: u64) -> u64 {
+        self.periods.calendar().overdrawn(used, self.moment(now))
+    }
+
     pub(crate) fn until_more(&self, used: Used, now: u64) -> Option<Duration> {
         self.periods.calendar().until_more(used, self.moment(now))
     }

@@ -180,6 +180,12 @@ impl Calendar {
         Some(at.now.until(end))
     }
 
+    /// The units below zero: what was spent unasked in this period.
+    #[must_use]
+    pub fn overdrawn(&self, used: Used, at: Moment) -> u64 {
+        self.spent(used, at).saturating_sub(self.units)
+    }
+
     /// Gives back `cost` of what was spent in this period.
     #[must_use]
     pub fn refund(&self, used: Used, cost: u64, at: Moment) -> Used {

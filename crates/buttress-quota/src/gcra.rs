@@ -181,6 +181,23 @@ impl Pace {
         u64::try_from(units).unwrap_or(u64::MAX)
     }
 
+    /// The units below zero, rounded up: what was spent unasked and has not come back.
+    #[must_use]
+    pub fn overdrawn(&self, tat: Tat, now: u64) -> u64 {
+        let below = self.ahead(tat, now).saturating_sub(self.tolerance);
+        let whole = divide(below, self.interval);
+        let units = whole + u128::from(whole * u128::from(self.interval) < below);
+        u64::try_from(units).unwrap_or(u64::MAX)
+    }
+
+    /// How long until nothing is [`overdrawn`](Pace::overdrawn); `None` if nothing is.
+    #[inline]
+    #[must_use]
+    pub fn until_repaid(&self, tat: Tat, now: u64) -> Option<Duration> {
+        let below = self.ahead(tat, now).saturating_sub(self.tolerance);
+        (below > 0).then(|| from_nanos(self.nanos(below)))
+    }
+
     /// The state of a bucket from which `units` are spent now.
     #[must_use]
     pub fn owing(&self, units: u64, now: u64) -> Tat {

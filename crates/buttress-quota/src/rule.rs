@@ -167,6 +167,31 @@ impl Rule {
         }
     }
 
+    /// The units below zero.
+    pub(crate) fn overdrawn(&self, view: View<'_>, now: u64) -> u64 {
+        match self {
+            Self::Paced(pace) => pace.overdrawn(view.tat(), now),
+            Self::Rolling(rolling) => rolling.overdrawn(view.log(), now),
+            #[cfg(feature = "calendar")]
+            Self::Calendar(rule) => rule.overdrawn(view.used(), now),
+        }
+    }
+
+    /// When nothing is below zero any more; none if nothing is.
+    pub(crate) fn until_repaid(&self, view: View<'_>, now: u64) -> Option<When> {
+        match self {
+            Self::Paced(pace) => pace.until_repaid(view.tat(), now).map(When::After),
+            Self::Rolling(rolling) => rolling.until_repaid(view.log(), now).map(When::After),
+            #[cfg(feature = "calendar")]
+            Self::Calendar(rule) => {
+                let until_more = || rule.until_more(view.used(), now);
+                let below = rule.overdrawn(view.used(), now) > 0;
+                // The count begins anew with the next period, if there is one.
+                below.then(|| until_more().map_or(When::Never, When::After))
+            }
+        }
+    }
+
     pub(crate) fn debt(&self, view: View<'_>, now: u64) -> u64 {
         match self {
             Self::Paced(pace) => pace.debt(view.tat(), now),

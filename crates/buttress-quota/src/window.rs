@@ -195,6 +195,19 @@ impl Rolling {
         (spent > 0).then(|| self.until_back(log, missing, now))
     }
 
+    /// The units below zero: what was spent unasked and has not come back.
+    #[must_use]
+    pub fn overdrawn(&self, log: &Log, now: u64) -> u64 {
+        self.spent(log, now).saturating_sub(self.units)
+    }
+
+    /// How long until nothing is [`overdrawn`](Rolling::overdrawn); `None` if nothing is.
+    #[must_use]
+    pub fn until_repaid(&self, log: &Log, now: u64) -> Option<Duration> {
+        let below = self.overdrawn(log, now);
+        (below > 0).then(|| self.until_back(log, below, now))
+    }
+
     /// Takes `cost` out again, from the youngest entries.
     ///
     /// Right for what was spent last. What was spent earlier is better given back by
