@@ -12,7 +12,7 @@ use crate::admission::{Admission, Verdict};
 use crate::key::KeyHash;
 use crate::outcome::Outcome;
 use crate::permit::{End, Permit, Ticket};
-use crate::rejection::Rejection;
+use crate::rejection::{LimitId, Rejection};
 use crate::time::Now;
 
 /// Something an admission did.
@@ -64,6 +64,14 @@ pub enum Event {
     },
     /// A second attempt is sent beside one that takes long.
     Hedged,
+    /// So much of a quota is used, for the first time in its window. It is told to the observers of the
+    /// policy itself, because it may happen when a call ends.
+    Threshold {
+        /// The quota, and whose.
+        limit: LimitId,
+        /// In percent of what it holds.
+        percent: u8,
+    },
 }
 
 /// Why a failed attempt is not followed by another.

@@ -119,6 +119,12 @@ impl Usage {
     /// How many dimensions a usage has room for.
     pub const DIMENSIONS: usize = 8;
 
+    /// Nothing was done: known to be nothing in every dimension, so that budgets give all back.
+    pub const NOTHING: Self = Self {
+        amounts: [0; Self::DIMENSIONS],
+        known: u8::MAX,
+    };
+
     /// Sets the amount of a dimension; one that there is no room for is ignored.
     #[must_use]
     pub fn with(mut self, dimension: usize, amount: u64) -> Self {

@@ -119,6 +119,13 @@ impl<T: Ticket> Permit<T> {
         }
     }
 
+    /// Ends the permit as dropping it does, with what had been used until then.
+    pub fn leave(mut self, usage: Option<Usage>, now: &Now) {
+        if let Some(ticket) = self.0.take() {
+            ticket.end(dropped(usage), now);
+        }
+    }
+
     /// Takes the ticket out without ending it.
     #[inline]
     pub fn into_ticket(mut self) -> Option<T> {
@@ -130,12 +137,16 @@ impl<T: Ticket> Drop for Permit<T> {
     #[inline]
     fn drop(&mut self) {
         if let Some(ticket) = self.0.take() {
-            let end = match DROPPED_AS.try_with(Cell::get) {
-                Ok(Some(outcome)) => End::Settled(outcome, None),
-                _ => End::Cancelled(None),
-            };
-            ticket.end(end, &Now::new());
+            ticket.end(dropped(None), &Now::new());
         }
+    }
+}
+
+/// How a permit ends that is dropped.
+fn dropped(usage: Option<Usage>) -> End {
+    match DROPPED_AS.try_with(Cell::get) {
+        Ok(Some(outcome)) => End::Settled(outcome, usage),
+        _ => End::Cancelled(usage),
     }
 }
 
