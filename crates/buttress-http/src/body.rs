@@ -7,12 +7,14 @@ use std::task::{Context, Poll, ready};
 use buttress_core::{Classify, End, Now, Outcome, Permit, Settle, Ticket};
 use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::response::Parts;
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::classify::ByStatus;
 use crate::grpc::by_trailers;
+use crate::usage::{ReadUsage, show};
 
 /// Ends the permit when the body of the response ends, breaks off, or is dropped.
 ///
@@ -61,25 +63,43 @@ where
                 return Err(error);
             }
         };
-        let unread = length(&parts.headers, &inner);
-        let complete = matches!(
-            parts.status,
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-        ) || inner.is_end_stream()
-            || unread == Some(0);
-        let permit = if outcome == Outcome::Success && !complete {
-            Some(permit)
-        } else {
-            permit.end(End::Settled(outcome, None), now);
-            None
+        let held = match outcome {
+            Outcome::Success => Some((permit, ())),
+            _ => {
+                permit.end(End::Settled(outcome, None), now);
+                None
+            }
         };
-        let body = PermitBody {
-            inner,
-            permit,
-            unread,
-        };
-        Ok(Response::from_parts(parts, body))
+        Ok(hold(parts, inner, held, now))
     }
+}
+
+/// A response that holds a permit until the end of its body, unless there is nothing to wait for.
+pub(crate) fn hold<B: Body, T: Ticket, R: ReadUsage>(
+    parts: Parts,
+    inner: B,
+    held: Option<(Permit<T>, R)>,
+    now: &Now,
+) -> Response<PermitBody<B, T, R>> {
+    let unread = length(&parts.headers, &inner);
+    let complete = matches!(
+        parts.status,
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    ) || inner.is_end_stream()
+        || unread == Some(0);
+    let held = match held {
+        Some((permit, mut reader)) if complete => {
+            permit.end(End::Settled(Outcome::Success, reader.usage()), now);
+            None
+        }
+        held => held,
+    };
+    let body = PermitBody {
+        inner,
+        held: Held(held),
+        unread,
+    };
+    Response::from_parts(parts, body)
 }
 
 /// How many bytes the body has, if that is known.
@@ -92,63 +112,77 @@ fn length(headers: &HeaderMap, body: &impl Body) -> Option<u64> {
 
 pin_project! {
     /// A body that holds a permit until its end.
-    pub struct PermitBody<B, T>
+    pub struct PermitBody<B, T, R = ()>
     where
         B: Body,
         T: Ticket,
+        R: ReadUsage,
     {
         // Dropped before the permit, so that work ends before its place is free.
         #[pin]
         inner: B,
         // None once it has ended.
-        permit: Option<Permit<T>>,
+        held: Held<T, R>,
         // What servers go by when they drop a body without asking it for its end.
         unread: Option<u64>,
     }
 
-    impl<B, T> PinnedDrop for PermitBody<B, T>
+    impl<B, T, R> PinnedDrop for PermitBody<B, T, R>
     where
         B: Body,
         T: Ticket,
+        R: ReadUsage,
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if this.inner.is_end_stream() {
-                settle(this.permit, Outcome::Success);
+                settle(this.held, Outcome::Success);
             }
         }
     }
 }
 
-fn settle<T: Ticket>(permit: &mut Option<Permit<T>>, outcome: Outcome) {
-    if let Some(permit) = permit.take() {
-        permit.end(End::Settled(outcome, None), &Now::new());
+/// A permit and what follows the body, until it has ended.
+struct Held<T: Ticket, R: ReadUsage>(Option<(Permit<T>, R)>);
+
+impl<T: Ticket, R: ReadUsage> Drop for Held<T, R> {
+    /// The caller went away, or did not need the rest: what was seen until then is told.
+    fn drop(&mut self) {
+        if let Some((permit, mut reader)) = self.0.take() {
+            permit.leave(reader.usage(), &Now::new());
+        }
+    }
+}
+
+fn settle<T: Ticket, R: ReadUsage>(held: &mut Held<T, R>, outcome: Outcome) {
+    if let Some((permit, mut reader)) = held.0.take() {
+        permit.end(End::Settled(outcome, reader.usage()), &Now::new());
     }
 }
 
 /// A body without a permit, for the answers of a layer.
-impl<B: Body + From<Bytes>, T: Ticket> From<Bytes> for PermitBody<B, T> {
+impl<B: Body + From<Bytes>, T: Ticket, R: ReadUsage> From<Bytes> for PermitBody<B, T, R> {
     fn from(content: Bytes) -> Self {
         Self {
             inner: B::from(content),
-            permit: None,
+            held: Held(None),
             unread: None,
         }
     }
 }
 
 /// A body without a permit, for answers that have no content.
-impl<B: Body + Default, T: Ticket> Default for PermitBody<B, T> {
+impl<B: Body + Default, T: Ticket, R: ReadUsage> Default for PermitBody<B, T, R> {
     fn default() -> Self {
         Self {
             inner: B::default(),
-            permit: None,
+            held: Held(None),
             unread: None,
         }
     }
 }
 
-impl<B: Body, T: Ticket> Body for PermitBody<B, T> {
+impl<B: Body, T: Ticket, R: ReadUsage> Body for PermitBody<B, T, R> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -162,6 +196,9 @@ impl<B: Body, T: Ticket> Body for PermitBody<B, T> {
             None => Some(Outcome::Success),
             Some(Err(_)) => Some(Outcome::Failure),
             Some(Ok(frame)) => {
+                if let (Some((_, reader)), Some(data)) = (&mut this.held.0, frame.data_ref()) {
+                    show(data, reader);
+                }
                 if let (Some(unread), Some(data)) = (&mut *this.unread, frame.data_ref()) {
                     let read = u64::try_from(data.remaining()).unwrap_or(u64::MAX);
                     *unread = unread.saturating_sub(read);
@@ -173,7 +210,7 @@ impl<B: Body, T: Ticket> Body for PermitBody<B, T> {
             }
         };
         if let Some(outcome) = outcome {
-            settle(this.permit, outcome);
+            settle(this.held, outcome);
         }
         Poll::Ready(frame)
     }
@@ -187,15 +224,16 @@ impl<B: Body, T: Ticket> Body for PermitBody<B, T> {
     }
 }
 
-impl<B, T> fmt::Debug for PermitBody<B, T>
+impl<B, T, R> fmt::Debug for PermitBody<B, T, R>
 where
     B: Body + fmt::Debug,
     T: Ticket,
+    R: ReadUsage,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PermitBody")
             .field("inner", &self.inner)
-            .field("ended", &self.permit.is_none())
+            .field("ended", &self.held.0.is_none())
             .finish_non_exhaustive()
     }
 }

@@ -43,6 +43,7 @@ mod recording;
 mod refusal;
 mod render;
 mod replay;
+mod usage;
 
 pub use admitted::HttpFields;
 pub use answer::{AnswerBody, HttpAnswer, HttpAnswerAnyBody, HttpAnswerWith};
@@ -79,3 +80,6 @@ pub use received::{
 };
 pub use refusal::{Fields, Refusal};
 pub use replay::{BodyReplay, DEFAULT_REPLAY_LIMIT, ReplayBody, ReplayError};
+pub use usage::{
+    AtUsage, BodyUsage, FrameUsage, FromBody, FromFrames, FromHead, HeadUsage, Measure, ReadUsage,
+};

@@ -81,7 +81,7 @@ impl TokenBudgetBuilder {
     /// How many live keys each table is rated for; 65,536 if not said. A live key is one that has spent
     /// something that has not come back.
     ///
-    /// A table is made when the first key comes, takes about 160 bytes a rated key and what its live keys'
+    /// A table is made when the first key comes, takes about 250 bytes a rated key and what its live keys'
     /// quotas take, and never grows. When far more keys than rated are live, those that owe least are
     /// forgotten, and counted in [`BudgetStatus::evicted`](crate::BudgetStatus::evicted).
     #[must_use]

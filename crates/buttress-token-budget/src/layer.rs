@@ -49,6 +49,10 @@ pub struct TokenBudgetLayer<Q = BudgetAsk, A = TokenBudget, C = AtHead, R = AsEr
 pub type TokenBudgetService<S, Q = BudgetAsk, A = TokenBudget, C = AtHead, R = AsError> =
     Admit<S, Q, A, C, R>;
 
+/// A [`TokenBudgetLayer`] that is kept by one more key.
+pub type ByFurtherKey<K, K2, E, X, D, A, C, R> =
+    TokenBudgetLayer<BudgetAsk<AndBy<K, K2>, E, X, D>, A, C, R>;
+
 impl TokenBudgetLayer {
     /// Limits one dimension. For more build a [`TokenBudget`] and say `TokenBudgetLayer::from(budget)`.
     #[must_use]
@@ -195,10 +199,7 @@ impl<K, E, X, D, A, C, R> TokenBudgetLayer<BudgetAsk<K, E, X, D>, A, C, R> {
     /// A further key, by which the budget keeps the limits of the next
     /// [`per`](crate::TokenBudgetBuilder::per). Say [`by`](Self::by) before.
     #[must_use]
-    pub fn and_by<K2>(
-        self,
-        key: K2,
-    ) -> TokenBudgetLayer<BudgetAsk<AndBy<K, K2>, E, X, D>, A, C, R> {
+    pub fn and_by<K2>(self, key: K2) -> ByFurtherKey<K, K2, E, X, D, A, C, R> {
         self.asking(|ask| {
             ask.with(|keys, estimate, exempt, deadline| {
                 (AndBy(keys, key), estimate, exempt, deadline)

@@ -134,10 +134,6 @@ impl Learned {
         self.with(key, dimension, |place| place.quantile(self.quantile))
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "an index is taken from the bits of a hash"
-    )]
     fn with<R>(&self, key: KeyHash, dimension: Dimension, f: impl FnOnce(&mut Place) -> R) -> R {
         let tag = (key.get() ^ (dimension.index() as u64 + 1)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut place = self.places[(tag >> 32) as usize & (self.places.len() - 1)].lock();

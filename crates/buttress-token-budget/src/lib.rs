@@ -63,6 +63,8 @@ mod measure;
 #[doc(hidden)]
 pub mod model;
 mod place;
+#[cfg(feature = "http")]
+mod respond;
 mod room;
 mod shared;
 mod step;
@@ -82,11 +84,13 @@ pub use buttress_quota::{Unit, Zone, ZoneError};
 pub use config::TokenBudgetConfig;
 pub use demand::BudgetDemand;
 pub use dimension::{Amounts, Dimension, MAX_DIMENSIONS};
-pub use layer::{TokenBudgetLayer, TokenBudgetService};
+pub use layer::{ByFurtherKey, TokenBudgetLayer, TokenBudgetService};
 pub use learned::{DEFAULT_LEARNED, Learned, LearnedError};
 pub use limits::{Limit, LimitsError, MAX_LIMITS, MAX_SCOPES};
 pub use live::{BudgetStanding, BudgetStatus, DoesNotFit, Spender};
 pub use measure::Measured;
+#[cfg(feature = "http")]
+pub use respond::{Described, ForHttp, MeasuringBudgetLayer};
 pub use room::DEFAULT_WAITERS;
 pub use ticket::{OnDrop, Reserved, Settlement};
 pub use wait::{BudgetWait, Waiting};

@@ -142,7 +142,7 @@ impl TokenBudget {
         self.would_admit(&demand, &Now::new())
             .map_err(|rejection| DoesNotFit {
                 rejection,
-                most: self.capacity(),
+                most: Box::new(self.capacity()),
             })
     }
 
@@ -317,12 +317,12 @@ impl TokenBudget {
 }
 
 /// An estimate that would not be admitted now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DoesNotFit {
     /// Which quota refuses it, and when it would fit.
     pub rejection: Rejection,
     /// The most that can ever fit, by [`Dimension::index`]; none where nothing is limited.
-    pub most: [Option<u64>; 8],
+    pub most: Box<[Option<u64>; 8]>,
 }
 
 impl DoesNotFit {

@@ -92,6 +92,8 @@ pub use buttress_rate_limit as rate_limit;
 pub use buttress_retry as retry;
 #[cfg(feature = "timeout")]
 pub use buttress_timeout as timeout;
+#[cfg(feature = "token-budget")]
+pub use buttress_token_budget as token_budget;
 
 #[cfg(feature = "circuit-breaker")]
 pub use buttress_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, FallbackLayer};
@@ -104,6 +106,8 @@ pub use buttress_rate_limit::{Quota, RateLimitLayer, RateLimiter};
 pub use buttress_retry::{BudgetRule, Jitter, RetryBudget, RetryLayer};
 #[cfg(feature = "timeout")]
 pub use buttress_timeout::TimeoutLayer;
+#[cfg(feature = "token-budget")]
+pub use buttress_token_budget::{Amounts, Dimension, TokenBudget, TokenBudgetLayer};
 
 // The README's examples are compiled like any other.
 #[cfg(all(doctest, feature = "axum", feature = "reqwest"))]
