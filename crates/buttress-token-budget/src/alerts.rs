@@ -107,15 +107,6 @@ fn window(quota: &buttress_quota::Quota, standing: &Standing) -> u64 {
     let length = match quota.window() {
         Window::Paced { .. } | Window::Rolling => quota.period(),
         // Calendars begin anew with the next period.
-        #[cfg(feature = "calendar")]
-        Window::Calendar { .. } => standing.until_more.unwrap_or(std::time::Duration::MAX),
-        #[cfg_attr(
-            not(feature = "calendar"),
-            expect(
-                unreachable_patterns,
-                reason = "windows by the calendar come with a feature of another crate"
-            )
-        )]
         _ => standing.until_more.unwrap_or(quota.period()),
     };
     u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)

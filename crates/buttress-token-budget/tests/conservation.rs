@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use buttress_core::time::{Instant, now};
 use buttress_core::{End, Now, Outcome, Permit, When};
 use buttress_token_budget::{Amounts, Dimension, Quota, Reserved, TokenBudget};
 use proptest::prelude::*;
-use tokio::time::{Instant, advance};
+use tokio::time::advance;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -52,7 +53,7 @@ impl Rolling {
             .spent
             .iter()
             .position(|(_, held, _)| *held == number)
-            .unwrap();
+            .expect("it was reserved");
         let (at, _, reserved) = self.spent[index];
         if used > reserved {
             self.spent.push((now, usize::MAX, used - reserved));
@@ -69,96 +70,119 @@ fn milliseconds(quota: u64, period: u64) -> Quota {
 /// A reservation that runs: its number, its key and how much output.
 type Running = (usize, u8, u64, Permit<Reserved>);
 
-async fn check(steps: Vec<Step>) {
-    let budget = TokenBudget::builder()
-        .limit(Dimension::OUTPUT, milliseconds(10, 20))
-        .limit(Dimension::REQUESTS, milliseconds(4, 7))
-        .global(Dimension::OUTPUT, milliseconds(15, 13))
-        .seed(1)
-        .keys(16)
-        .build()
-        .unwrap();
-    let start = Instant::now();
-    let model = |capacity, period| Rolling {
-        capacity,
-        period,
-        spent: Vec::new(),
-    };
-    let mut outputs = [model(10, 20), model(10, 20)];
-    let mut requests = [model(4, 7), model(4, 7)];
-    let mut global = model(15, 13);
-    let mut running: Vec<Running> = Vec::new();
-    let (mut used_in_all, mut number) = (0, 0);
-    for step in steps {
-        let now = u64::try_from(start.elapsed().as_millis()).unwrap();
-        let ended = |which: usize, running: &mut Vec<Running>| {
-            let index = which.checked_rem(running.len())?;
-            Some(running.remove(index))
+/// A budget beside its model.
+struct Run {
+    budget: TokenBudget,
+    start: Instant,
+    outputs: [Rolling; 2],
+    requests: [Rolling; 2],
+    global: Rolling,
+    running: Vec<Running>,
+    used: u64,
+    number: usize,
+}
+
+impl Run {
+    fn new() -> Self {
+        let budget = TokenBudget::builder()
+            .limit(Dimension::OUTPUT, milliseconds(10, 20))
+            .limit(Dimension::REQUESTS, milliseconds(4, 7))
+            .global(Dimension::OUTPUT, milliseconds(15, 13))
+            .seed(1)
+            .keys(16)
+            .build()
+            .expect("three quotas can be enforced");
+        let model = |capacity, period| Rolling {
+            capacity,
+            period,
+            spent: Vec::new(),
         };
-        let (settled, used) = match step {
-            Step::Pass(time) => {
-                advance(Duration::from_millis(time)).await;
-                continue;
-            }
-            Step::Reserve { key, output } => {
-                let index = usize::from(key);
-                let fits = outputs[index].fits(output, now)
-                    && requests[index].fits(1, now)
-                    && global.fits(output, now);
-                let answer = budget.reserve(key, Amounts::tokens(0, output));
-                assert_eq!(answer.is_ok(), fits);
-                match answer {
-                    Ok(permit) => {
-                        outputs[index].spent.push((now, number, output));
-                        requests[index].spent.push((now, number, 1));
-                        global.spent.push((now, number, output));
-                        running.push((number, key, output, permit));
-                        number += 1;
-                    }
-                    Err(refused) => exact(refused.when(), now, |at| {
-                        outputs[index].fits(output, at)
-                            && requests[index].fits(1, at)
-                            && global.fits(output, at)
-                    }),
-                }
-                continue;
-            }
+        Self {
+            budget,
+            start: now(),
+            outputs: [model(10, 20), model(10, 20)],
+            requests: [model(4, 7), model(4, 7)],
+            global: model(15, 13),
+            running: Vec::new(),
+            used: 0,
+            number: 0,
+        }
+    }
+
+    fn now(&self) -> u64 {
+        let elapsed = now() - self.start;
+        u64::try_from(elapsed.as_millis()).expect("a test is not that long")
+    }
+
+    async fn step(&mut self, step: Step) {
+        match step {
+            Step::Pass(time) => advance(Duration::from_millis(time)).await,
+            Step::Reserve { key, output } => self.reserve(key, output),
             Step::Settle { which, used } => {
-                let Some((number, key, _, permit)) = ended(which, &mut running) else {
-                    continue;
-                };
                 let usage = Amounts::tokens(0, used).usage();
-                permit.end(End::Settled(Outcome::Success, Some(usage)), &Now::new());
-                ((number, key, 1), used)
+                let end = End::Settled(Outcome::Success, Some(usage));
+                self.end(which, |_, permit| {
+                    permit.end(end, &Now::new());
+                    (1, used)
+                });
             }
-            Step::Drop(which) => {
-                let Some((number, key, output, permit)) = ended(which, &mut running) else {
-                    continue;
-                };
+            Step::Drop(which) => self.end(which, |output, permit| {
                 drop(permit);
-                ((number, key, 1), output)
-            }
-            Step::Release(which) => {
-                let Some((number, key, _, permit)) = ended(which, &mut running) else {
-                    continue;
-                };
+                (1, output)
+            }),
+            Step::Release(which) => self.end(which, |_, permit| {
                 permit.end(End::Released, &Now::new());
-                ((number, key, 0), 0)
-            }
+                (0, 0)
+            }),
+        }
+        self.compare();
+    }
+
+    fn reserve(&mut self, key: u8, output: u64) {
+        let (now, index) = (self.now(), usize::from(key));
+        let fits = |at| {
+            self.outputs[index].fits(output, at)
+                && self.requests[index].fits(1, at)
+                && self.global.fits(output, at)
         };
-        let (number, key, request) = settled;
-        let key = usize::from(key);
-        outputs[key].settle(number, used, now);
-        global.settle(number, used, now);
-        requests[key].settle(number, request, now);
-        used_in_all += used;
-        let status = budget.status();
+        let answer = self.budget.reserve(key, Amounts::tokens(0, output));
+        assert_eq!(answer.is_ok(), fits(now));
+        match answer {
+            Ok(permit) => {
+                let number = self.number;
+                self.outputs[index].spent.push((now, number, output));
+                self.requests[index].spent.push((now, number, 1));
+                self.global.spent.push((now, number, output));
+                self.running.push((number, key, output, permit));
+                self.number += 1;
+            }
+            Err(refused) => exact(refused.when(), now, fits),
+        }
+    }
+
+    /// Ends one that runs; `end` tells how many requests and how much output it comes to.
+    fn end(&mut self, which: usize, end: impl FnOnce(u64, Permit<Reserved>) -> (u64, u64)) {
+        let Some(index) = which.checked_rem(self.running.len()) else {
+            return;
+        };
+        let (number, key, output, permit) = self.running.remove(index);
+        let (requests, used) = end(output, permit);
+        let (now, key) = (self.now(), usize::from(key));
+        self.outputs[key].settle(number, used, now);
+        self.global.settle(number, used, now);
+        self.requests[key].settle(number, requests, now);
+        self.used += used;
+    }
+
+    fn compare(&self) {
+        let now = self.now();
+        let status = self.budget.status();
         let of = Dimension::OUTPUT.index();
         let balance = status.granted[of] - status.refunded[of] + status.overshot[of];
-        assert_eq!(balance, used_in_all + status.reserved[of]);
-        assert_eq!(usize::try_from(status.outstanding).unwrap(), running.len());
-        for (key, output) in (0_u8..).zip(&outputs) {
-            let standing = &budget.balances(key)[1];
+        assert_eq!(balance, self.used + status.reserved[of]);
+        assert_eq!(status.outstanding, self.running.len() as u64);
+        for (key, output) in (0_u8..).zip(&self.outputs) {
+            let standing = &self.budget.balances(key)[1];
             let within = output.within(now);
             assert_eq!(standing.debt, within.saturating_sub(10));
             assert_eq!(standing.remaining, 10_u64.saturating_sub(within));
@@ -171,7 +195,8 @@ fn exact(when: When, now: u64, fits: impl Fn(u64) -> bool) {
     let When::After(wait) = when else {
         panic!("{when:?}");
     };
-    let first = (now..now + 100).find(|&at| fits(at)).unwrap();
+    let first = (now..now + 100).find(|&at| fits(at));
+    let first = first.expect("all of it comes back");
     assert_eq!(wait, Duration::from_millis(first - now));
 }
 
@@ -185,6 +210,11 @@ proptest! {
             .start_paused(true)
             .build()
             .unwrap();
-        runtime.block_on(check(steps));
+        runtime.block_on(async {
+            let mut run = Run::new();
+            for step in steps {
+                run.step(step).await;
+            }
+        });
     }
 }

@@ -33,7 +33,10 @@ mod polling {
 }
 
 fn budget() -> TokenBudget {
-    TokenBudget::new(Dimension::TOTAL, "100/minute rolling".parse().unwrap())
+    TokenBudget::new(
+        Dimension::TOTAL,
+        "100/minute rolling".parse().expect("it is a quota"),
+    )
 }
 
 fn left(budget: &TokenBudget) -> u64 {
