@@ -7,13 +7,16 @@ use buttress_token_budget::{Amounts, Dimension, Learned, TokenBudget};
 /// quota of 100,000 before anything came back, and the debt at the end.
 fn run(learned: Option<Learned>) -> (u64, u64) {
     let mut builder = TokenBudget::builder()
-        .limit(Dimension::TOTAL, "100k/hour rolling".parse().unwrap())
+        .limit(
+            Dimension::TOTAL,
+            "100k/hour rolling".parse().expect("it is a quota"),
+        )
         .seed(7)
         .keys(16);
     if let Some(learned) = learned {
         builder = builder.learned(learned);
     }
-    let budget = builder.build().unwrap();
+    let budget = builder.build().expect("one quota can be enforced");
     let (mut admitted, mut state) = (0, 1_u64);
     let mut running = std::collections::VecDeque::new();
     loop {
@@ -28,7 +31,7 @@ fn run(learned: Option<Learned>) -> (u64, u64) {
         admitted += 1;
         // Ninety at once, as many as the quota holds at their maximum less some.
         if running.len() == 90 {
-            let (permit, used) = running.pop_front().unwrap();
+            let (permit, used) = running.pop_front().expect("ninety run");
             let usage = Amounts::total(used).usage();
             permit.end(End::Settled(Outcome::Success, Some(usage)), &Now::new());
         }
