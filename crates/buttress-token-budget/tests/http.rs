@@ -13,7 +13,10 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use tower::{Layer, ServiceExt, service_fn};
 
 fn budget() -> TokenBudget {
-    TokenBudget::new(Dimension::TOTAL, "1000/hour rolling".parse().unwrap())
+    TokenBudget::new(
+        Dimension::TOTAL,
+        "1000/hour rolling".parse().expect("it is a quota"),
+    )
 }
 
 fn spent(budget: &TokenBudget) -> u64 {
