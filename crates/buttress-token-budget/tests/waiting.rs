@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use buttress_core::time::{Instant, now};
 use buttress_core::{Admission, End, Now, Outcome, Permit, Reason, Rejection, Verdict, When};
 use buttress_token_budget::{
     Amounts, BudgetWait, Dimension, Quota, Reserved, TokenBudget, Waiting,
 };
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, advance};
+use tokio::time::advance;
 
 fn quota(text: &str) -> Quota {
     text.parse().unwrap_or_else(|error| panic!("{error}"))
@@ -55,7 +56,7 @@ fn spawn(wait: BudgetWait, start: Instant) -> JoinHandle<(Duration, Result<(), R
 #[tokio::test(start_paused = true)]
 async fn in_order_of_arrival_so_that_the_large_are_not_starved() {
     let budget = total("60/minute");
-    let start = Instant::now();
+    let start = now();
     keep(at_once(admit(&budget, "a", 60)).unwrap());
     let large = spawn(later(admit(&budget, "a", 50)), start);
     advance(seconds(10)).await;
@@ -92,7 +93,7 @@ async fn a_deadline_that_cannot_be_met_is_told_at_once() {
     keep(at_once(admit(&budget, "a", 60)).unwrap());
     let by = |units, after| {
         let demand = budget.demand(&[budget.hash("a")], Amounts::total(units));
-        let demand = demand.deadline(Some(Instant::now() + seconds(after)));
+        let demand = demand.deadline(Some(now() + seconds(after)));
         Waiting::new(budget.clone(), seconds(100)).admit(demand, &Now::new())
     };
     assert_eq!(at_once(by(10, 10)).unwrap_err().reason(), Reason::Deadline);
@@ -102,7 +103,7 @@ async fn a_deadline_that_cannot_be_met_is_told_at_once() {
 #[tokio::test(start_paused = true)]
 async fn what_settles_lets_others_go_at_once() {
     let budget = total("60/minute rolling");
-    let start = Instant::now();
+    let start = now();
     let running = at_once(admit(&budget, "a", 60)).unwrap();
     let first = spawn(later(admit(&budget, "a", 30)), start);
     let second = spawn(later(admit(&budget, "a", 20)), start);
@@ -116,7 +117,7 @@ async fn what_settles_lets_others_go_at_once() {
 #[tokio::test(start_paused = true)]
 async fn who_leaves_makes_room_for_those_behind() {
     let budget = total("60/minute");
-    let start = Instant::now();
+    let start = now();
     keep(at_once(admit(&budget, "a", 60)).unwrap());
     let leaves = later(admit(&budget, "a", 60));
     let behind = spawn(later(admit(&budget, "a", 10)), start);
@@ -129,7 +130,7 @@ async fn who_leaves_makes_room_for_those_behind() {
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_nobody_polls_holds_nobody_up() {
     let budget = total("60/minute rolling");
-    let start = Instant::now();
+    let start = now();
     keep(at_once(admit(&budget, "a", 60)).unwrap());
     let idle = later(admit(&budget, "a", 40));
     let behind = spawn(later(admit(&budget, "a", 20)), start);
@@ -147,7 +148,7 @@ async fn a_global_quota_is_waited_for_in_order_of_arrival() {
         .global(Dimension::TOTAL, quota("90/90s"))
         .build()
         .unwrap();
-    let start = Instant::now();
+    let start = now();
     keep(at_once(admit(&budget, "a", 60)).unwrap());
     // Held back by its own quota: holds back nobody else.
     let own = spawn(later(admit(&budget, "a", 10)), start);
@@ -163,7 +164,7 @@ async fn a_global_quota_is_waited_for_in_order_of_arrival() {
 #[tokio::test(start_paused = true)]
 async fn debt_is_waited_for() {
     let budget = total("60/minute");
-    let start = Instant::now();
+    let start = now();
     let running = at_once(admit(&budget, "a", 60)).unwrap();
     let waits = spawn(later(admit(&budget, "a", 10)), start);
     tokio::task::yield_now().await;
@@ -175,7 +176,7 @@ async fn debt_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn close_refuses_those_who_wait() {
     let budget = total("60/minute");
-    let start = Instant::now();
+    let start = now();
     keep(at_once(admit(&budget, "a", 60)).unwrap());
     let waits = spawn(later(admit(&budget, "a", 10)), start);
     tokio::task::yield_now().await;
