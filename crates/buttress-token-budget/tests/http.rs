@@ -92,7 +92,10 @@ async fn stream_of(
             Ok::<_, Infallible>(Response::new(StreamBody::new(frames)))
         }
     }));
-    let response = service.oneshot(Request::new(())).await.unwrap();
+    let response = service
+        .oneshot(Request::new(()))
+        .await
+        .expect("the service does not fail");
     let mut body = response.into_body();
     for _ in 0..read {
         let _ = body.frame().await;
