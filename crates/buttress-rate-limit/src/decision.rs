@@ -95,7 +95,11 @@ fn spend_on_two_sides(
         rules: global_rules,
         account: global,
     };
-    check(Side { rules, account }, Some(global_side), cost, now)?;
+    if let Err(refused) = check(Side { rules, account }, Some(global_side), cost, now) {
+        account.keep_to_clock(rules, now);
+        global.keep_to_clock(global_rules, now);
+        return Err(refused);
+    }
     account.spend(rules, cost, now);
     global.spend(global_rules, cost, now);
     Ok(())

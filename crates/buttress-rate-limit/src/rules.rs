@@ -281,6 +281,15 @@ impl Rule {
         }
     }
 
+    /// Takes a state along that a clock wrote which was badly wrong.
+    pub(crate) fn by_clock(&self, state: &mut State, now: u64) {
+        match (self, state) {
+            #[cfg(feature = "calendar")]
+            (Self::Calendar(rule), State::Calendar(used)) => *used = rule.by_clock(*used, now),
+            _ => {}
+        }
+    }
+
     /// The state under this rule of what was spent under another.
     pub(crate) fn convert(&self, old: &Self, state: State, now: u64) -> State {
         match (self, old, state) {
