@@ -98,9 +98,16 @@ impl RateLimiterBuilder {
     /// How many live keys the table is rated for; 65,536 if not said. A live key is one that has spent
     /// something that has not come back.
     ///
-    /// The table is made when the first key comes, takes about 80 bytes a rated key, and never grows. When
-    /// far more keys than rated are live, those that owe least are forgotten, and counted in
-    /// [`RateLimiterStatus::evicted`](crate::RateLimiterStatus::evicted).
+    /// The table is made when the first key comes, and never grows. While a single paced quota is all that is
+    /// kept per key it takes 32 bytes a rated key. Overrides, several quotas, rolling and calendar quotas, and
+    /// counts that are kept beyond the process, need 80 bytes a rated key; beyond a single paced quota a key
+    /// that owes something takes 64 bytes a quota more, and one of a rolling quota 16 bytes an entry of its
+    /// log.
+    ///
+    /// When more keys than rated are live, those that owe least may be forgotten, and are counted in
+    /// [`RateLimiterStatus::evicted`](crate::RateLimiterStatus::evicted). A key is forgotten only while all the
+    /// others in its two buckets owe for at least as long: whoever sends many keys cannot have one forgotten
+    /// that has used up its quota, unless those beside it have used up theirs.
     #[must_use]
     pub fn keys(mut self, keys: usize) -> Self {
         self.keys = keys;

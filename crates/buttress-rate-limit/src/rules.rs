@@ -40,9 +40,9 @@ pub struct Standing {
 /// Quotas made ready for arithmetic.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    quotas: Box<[Quota]>,
+    pub(crate) quotas: Box<[Quota]>,
     /// What the quotas are a share of, by which they are known again after a change.
-    whole: Box<[Quota]>,
+    pub(crate) whole: Box<[Quota]>,
     pub(crate) rules: Box<[Rule]>,
     /// The pace of the one quota, if it is one and paced: the short way through every decision.
     pub(crate) only: Option<Pace>,
@@ -142,63 +142,12 @@ impl Rules {
     pub fn is_empty(&self) -> bool {
         self.quotas.is_empty()
     }
-
-    /// For every quota of these rules the index of the one that it takes over from, out of `old`.
-    ///
-    /// An equal one goes first, then one of the same kind and period, then the rest in order.
-    pub(crate) fn predecessors(&self, old: &Self) -> Vec<Option<usize>> {
-        self.takes_over(
-            old,
-            &[
-                is_equal,
-                |new, old| new.period() == old.period() && is_alike(new.window(), old.window()),
-                |_, _| true,
-            ],
-        )
-    }
-
-    /// For every quota of these rules the index of the one that it takes over from, out of `old`: the first
-    /// that is left by the first likeness, then by the next.
-    pub(crate) fn takes_over(&self, old: &Self, likenesses: &[Likeness]) -> Vec<Option<usize>> {
-        let mut taken = vec![false; old.len()];
-        let mut predecessors = vec![None; self.len()];
-        let alike_at = |alike: Likeness, new: usize, before: usize| {
-            // What was kept as a text is known by its share alone.
-            alike(&self.whole[new], &old.whole[before])
-                || alike(&self.quotas[new], &old.quotas[before])
-        };
-        for &alike in likenesses {
-            for (new, predecessor) in predecessors.iter_mut().enumerate() {
-                if predecessor.is_some() {
-                    continue;
-                }
-                *predecessor =
-                    (0..old.len()).find(|&before| !taken[before] && alike_at(alike, new, before));
-                if let Some(index) = *predecessor {
-                    taken[index] = true;
-                }
-            }
-        }
-        predecessors
-    }
 }
 
 impl From<&[Quota]> for Rules {
     fn from(quotas: &[Quota]) -> Self {
         Self::new(quotas)
     }
-}
-
-/// Whether a quota may take over from another.
-pub(crate) type Likeness = fn(&Quota, &Quota) -> bool;
-
-/// Whether they are the same but for their names.
-pub(crate) fn is_equal(new: &Quota, old: &Quota) -> bool {
-    (new.units(), new.period(), new.window()) == (old.units(), old.period(), old.window())
-}
-
-fn is_alike(new: &Window, old: &Window) -> bool {
-    std::mem::discriminant(new) == std::mem::discriminant(old)
 }
 
 // === impl Rule ===
@@ -329,6 +278,15 @@ impl Rule {
             Self::Rolling(rolling) => rolling.is_idle(view.log(), now),
             #[cfg(feature = "calendar")]
             Self::Calendar(rule) => rule.is_idle(view.used(), now),
+        }
+    }
+
+    /// Takes a state along that a clock wrote which was badly wrong.
+    pub(crate) fn by_clock(&self, state: &mut State, now: u64) {
+        match (self, state) {
+            #[cfg(feature = "calendar")]
+            (Self::Calendar(rule), State::Calendar(used)) => *used = rule.by_clock(*used, now),
+            _ => {}
         }
     }
 

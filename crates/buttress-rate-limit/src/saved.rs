@@ -10,7 +10,8 @@ use buttress_core::{KeyHash, Seed};
 use crate::account::Account;
 use crate::kept::Kept;
 use crate::quota::{Quota, Window};
-use crate::rules::{Rules, State, is_equal};
+use crate::rules::{Rules, State};
+use crate::succession::is_equal;
 
 /// What had been spent of the quotas whose period is a day or more, at one time.
 ///
