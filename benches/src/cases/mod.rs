@@ -5,6 +5,7 @@ mod http;
 mod layer;
 mod limiter;
 mod peers;
+mod retry;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub const ONE_THREAD: &[Make] = &[
     layer::plain,
     http::admitted,
     http::refused,
+    retry::not_needed,
 ];
 
 /// Groups that need several threads.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http_body::SizeHint;
 
 /// Shorter pieces are copied together, so that a body of single bytes costs no more than its bytes.
 const SHORT: usize = 512;
@@ -73,6 +74,20 @@ impl Recording {
         let pieces = self.pieces.get(number..).unwrap_or_default();
         let bytes: usize = pieces.iter().map(Bytes::len).sum();
         u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+
+    /// What is said of the size. HTTP/1 sends no trailers after a body whose length it has told, so a body
+    /// with trailers has none.
+    pub(crate) fn size_from(&self, number: usize) -> SizeHint {
+        let bytes = self.bytes_from(number);
+        match self.trailers {
+            Some(_) => {
+                let mut hint = SizeHint::new();
+                hint.set_lower(bytes);
+                hint
+            }
+            None => SizeHint::with_exact(bytes),
+        }
     }
 
     /// A copy to be read by its own, which shares the bytes.

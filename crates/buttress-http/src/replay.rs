@@ -327,7 +327,7 @@ where
         match &self.kind {
             Kind::Once { body } => body.size_hint(),
             Kind::Empty => SizeHint::with_exact(0),
-            Kind::Copy { recording, number } => SizeHint::with_exact(recording.bytes_from(*number)),
+            Kind::Copy { recording, number } => recording.size_from(*number),
             Kind::Shared { shared, reader } => {
                 let source = lock(shared);
                 let rest = source.rest.as_ref();

@@ -1,5 +1,7 @@
 //! What servers say about when to come back.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::time::Duration;
 
 use buttress_core::When;

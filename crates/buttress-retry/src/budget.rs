@@ -6,10 +6,13 @@ use std::sync::Arc;
 use buttress_core::time::{Instant, now};
 use buttress_core::{Now, Outcome};
 
-use crate::rule::{BudgetRule, Kind, Prices};
+use crate::rule::{BudgetRule, Kind};
 use crate::slices::Slices;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::tokens::{Accrual, RETRY, Terms};
+
+/// A retry, in the numbers of a window, which may be negative.
+const ONE: i64 = RETRY.cast_signed();
 
 /// A budget for retries. Clones are one budget, and so are all services of a layer.
 ///
@@ -122,6 +125,7 @@ impl RetryBudget {
     }
 
     /// Takes one retry, if there is one. A retry layer does it by itself; this is for callers of their own.
+    /// Where retries are counted in flight it only tells whether one could go.
     #[must_use]
     pub fn withdraw(&self, now: &Now) -> bool {
         self.pay(Outcome::Failure, false, now).is_some()
@@ -176,7 +180,7 @@ impl RetryBudget {
                     true => prices.first_success,
                     false => ended.price,
                 };
-                self.0.give(&prices.terms(), back);
+                self.0.give(&Terms::without_time(prices.capacity), back);
             }
             _ => {}
         }
@@ -227,16 +231,13 @@ impl RetryBudget {
         let price = payment.price;
         match self.0.rule.0 {
             Kind::Balance { terms, .. } => self.0.give(&terms, price),
-            Kind::Prices(prices) => self.0.give(&prices.terms(), price),
+            Kind::Prices(prices) => self.0.give(&Terms::without_time(prices.capacity), price),
             Kind::Window { .. } => self.0.ages_at(now).slices.add(ONE),
             Kind::Unlimited | Kind::Throttle { .. } | Kind::InFlight { .. } => {}
         }
         self.0.allowed.fetch_sub(1, Ordering::Relaxed);
     }
 }
-
-/// A retry, in the numbers of a window, which may be negative.
-const ONE: i64 = 1_000_000_000;
 
 /// What a budget starts with.
 fn full(rule: &BudgetRule) -> u64 {
@@ -245,17 +246,6 @@ fn full(rule: &BudgetRule) -> u64 {
         Kind::Throttle { most, .. } => most,
         Kind::Prices(prices) => prices.capacity,
         Kind::Unlimited | Kind::Window { .. } | Kind::InFlight { .. } => 0,
-    }
-}
-
-impl Prices {
-    /// A balance that nothing comes into with time.
-    const fn terms(&self) -> Terms {
-        Terms {
-            reserve: self.capacity,
-            capacity: self.capacity,
-            per_second: 0,
-        }
     }
 }
 
@@ -297,16 +287,10 @@ impl Shared {
     }
 
     fn throttle(&self, ratio: u64, most: u64, ended: Ended) {
-        let refused = ended.outcome == Outcome::Refused;
-        if ended.is_retryable && !refused {
+        if ended.is_retryable && ended.outcome != Outcome::Refused {
             self.change(|tokens| Some(tokens.saturating_sub(RETRY)));
         } else if ended.outcome == Outcome::Success {
-            let terms = Terms {
-                reserve: most,
-                capacity: most,
-                per_second: 0,
-            };
-            self.give(&terms, ratio);
+            self.give(&Terms::without_time(most), ratio);
         }
     }
 

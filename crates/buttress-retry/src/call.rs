@@ -1,14 +1,11 @@
 //! One call: what is kept of it while it may be attempted again.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use buttress_core::time::{Instant, later};
 use buttress_core::{Event, GiveUp, Now, Observe, Outcome, When};
-use tokio::time::{Sleep, sleep_until};
 
 use crate::attempt::Attempt;
 use crate::backoff::Pauses;
@@ -16,6 +13,7 @@ use crate::budget::{Ended, InFlight, Payment};
 use crate::judge::{Again, Judgement};
 use crate::layer::Parts;
 use crate::replay::{Repeats, Template};
+use crate::timer::Timer;
 
 /// What is kept of a call while it may be attempted again or cut off.
 pub(crate) struct Call<S, T, W, J, R, O> {
@@ -62,7 +60,7 @@ impl<S, T: Template, W, J, R, O: Observe> Call<S, T, W, J, R, O> {
             _in_flight: in_flight,
             attempt_end: None,
             resume: None,
-            timer: Timer(None),
+            timer: Timer::default(),
         };
         call.starts(now);
         call
@@ -196,18 +194,5 @@ impl<S, T: Template, W, J, R, O: Observe> Call<S, T, W, J, R, O> {
         };
         ready!(self.timer.poll_until(end, cx));
         Poll::Ready(cut)
-    }
-}
-
-/// A timer that is made when it is first waited for.
-struct Timer(Option<Pin<Box<Sleep>>>);
-
-impl Timer {
-    fn poll_until(&mut self, instant: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(instant)));
-        if sleep.deadline() != instant {
-            sleep.as_mut().reset(instant);
-        }
-        sleep.as_mut().poll(cx)
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! A [`RetryLayer`] sends a request again when an attempt failed and another may help: after a pause of
 //! exponential [`Backoff`] with jitter or as long as the server said, as far as a [`RetryBudget`] that all
-//! callers share allows, and never at the cost of an upstream that is down. A `HedgeLayer` sends a second
+//! callers share allows, and never at the cost of an upstream that is down. A [`HedgeLayer`] sends a second
 //! attempt beside one that takes long.
 //!
 //! ```
+//! use std::future::ready;
+//! use std::io;
+//! use std::sync::atomic::{AtomicU32, Ordering};
 //! use std::time::Duration;
 //! use buttress_retry::{BudgetRule, RetryLayer};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
@@ -14,15 +17,15 @@
 //! # async fn main() {
 //! let pauses = Duration::from_millis(500)..=Duration::from_secs(8);
 //! let retry = RetryLayer::exponential(pauses).attempts(4).budget(BudgetRule::ratio(0.1));
-//! let failures = 0;
-//! let mut service = ServiceBuilder::new().layer(retry).service(service_fn(async |call: u32| {
-//!     match call {
-//!         0 => Err(std::io::Error::other("down")),
+//! static CALLS: AtomicU32 = AtomicU32::new(0);
+//! let mut service = ServiceBuilder::new().layer(retry).service(service_fn(|call: u32| {
+//!     ready(match CALLS.fetch_add(1, Ordering::Relaxed) {
+//!         0 | 1 => Err(io::Error::other("down")),
 //!         _ => Ok(call),
-//!     }
+//!     })
 //! }));
 //! assert_eq!(service.ready().await.unwrap().call(7).await.unwrap(), 7);
-//! assert!(service.ready().await.unwrap().call(failures).await.is_err());
+//! assert_eq!(CALLS.load(Ordering::Relaxed), 3);
 //! # }
 //! ```
 //!
@@ -36,6 +39,7 @@ mod call;
 #[cfg(feature = "serde")]
 mod config;
 mod future;
+mod hedge;
 #[cfg(feature = "http")]
 mod http;
 mod judge;
@@ -50,6 +54,7 @@ mod service;
 mod setting;
 mod slices;
 mod sync;
+mod timer;
 mod tokens;
 
 pub use attempt::Attempt;
@@ -58,6 +63,7 @@ pub use budget::{BudgetSnapshot, RetryBudget};
 #[cfg(feature = "serde")]
 pub use config::RetryConfig;
 pub use future::ResponseFuture;
+pub use hedge::{Delay, Hedge, HedgeFuture, HedgeLayer};
 #[cfg(feature = "http")]
 pub use http::{
     AsReplayBody, HttpErrors, HttpReplay, HttpRetryLayer, HttpTemplate, OnGrpcStatus, OnStatus,

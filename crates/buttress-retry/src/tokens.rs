@@ -41,6 +41,15 @@ impl Terms {
         }
     }
 
+    /// A balance that starts full, and that nothing comes into with time.
+    pub(crate) const fn without_time(capacity: u64) -> Self {
+        Self {
+            reserve: capacity,
+            capacity,
+            per_second: 0,
+        }
+    }
+
     /// A balance after something came in.
     pub(crate) fn after_deposit(&self, balance: u64, amount: u64) -> u64 {
         balance.saturating_add(amount).min(self.capacity)

@@ -1,6 +1,7 @@
 //! How long attempts wait.
 
 #![cfg(not(buttress_loom))]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::time::Duration;
 

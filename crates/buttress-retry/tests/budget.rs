@@ -1,6 +1,7 @@
 //! The budget alone.
 
 #![cfg(not(buttress_loom))]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::sync::Barrier;
 use std::thread;
@@ -130,7 +131,7 @@ fn trap_23_numbers_that_make_no_sense_are_refused_and_small_ones_are_kept() {
 }
 
 #[test]
-fn finagles_budget_forgets_what_is_older_than_ten_seconds() {
+fn trap_10_finagles_budget_forgets_what_is_older_than_ten_seconds() {
     let budget = RetryBudget::new(BudgetRule::finagle());
     let start = now();
     let at = |seconds| start + Duration::from_secs(seconds);

@@ -21,8 +21,8 @@ const DATA_LOSS: u8 = 15;
 /// Tries again after 408, 425, 429, 500, 502, 503, 504 and 529, after errors, and after a timeout further
 /// in, if the request may be repeated; after a connection that could not be made, with any request.
 ///
-/// What the server says about when is heard with 429, 503 and 529 ([`Hints::Standard`]), or with every
-/// status that is tried again ([`Hints::Compatible`]). A response that a layer further in made of a
+/// What the server says about when is heard with 429 and 503, which may say it ([`Hints::Standard`]), or
+/// with every status that is tried again ([`Hints::Compatible`]). A response that a layer further in made of a
 /// [`Rejection`] is no answer of the upstream and final.
 ///
 /// Only heads are judged: once a body has begun to flow nothing is tried again.
@@ -57,7 +57,7 @@ fn by_status(status: StatusCode, headers: &HeaderMap, hints: Hints) -> Judgement
         When::After(wait) => Some(wait),
         When::Never | When::Unknown => None,
     };
-    let hears = matches!(status.as_u16(), 429 | 503 | OVERLOADED) || hints == Hints::Compatible;
+    let hears = matches!(status.as_u16(), 429 | 503) || hints == Hints::Compatible;
     let hint = match hears {
         true => hints.when(headers),
         false => When::Unknown,
@@ -65,8 +65,7 @@ fn by_status(status: StatusCode, headers: &HeaderMap, hints: Hints) -> Judgement
     let (outcome, is_tried_again) = match status.as_u16() {
         429 => (Outcome::Throttled(told(hint)), true),
         503 | OVERLOADED => (Outcome::Overloaded, true),
-        500 | 502 | 504 => (Outcome::Failure, true),
-        408 | 425 => (Outcome::Success, true),
+        408 | 425 | 500 | 502 | 504 => (Outcome::Failure, true),
         500.. => (Outcome::Failure, false),
         _ => (Outcome::Success, false),
     };

@@ -83,7 +83,27 @@ impl<B, F: Fn(ReplayBody<B>) -> B> Rebody<B> for WrappedBy<F> {
 }
 
 impl<F> HttpReplay<F> {
-    pub(crate) fn rebodied<G>(self, rebody: G) -> HttpReplay<G> {
+    /// Which methods may be repeated: [`Methods`], or a list such as `[Method::GET, Method::POST]`.
+    #[must_use]
+    pub fn on(mut self, methods: impl Into<Methods>) -> Self {
+        self.methods = methods.into();
+        self
+    }
+
+    /// How many bytes of a body are kept; 64 KiB if nothing is said.
+    #[must_use]
+    pub const fn max_body(mut self, bytes: usize) -> Self {
+        self.limit = Some(bytes);
+        self
+    }
+
+    /// Keeps the inner service's body type: a function such as `Body::new` of axum and tonic makes it.
+    #[must_use]
+    pub fn wrap_bodies<G>(self, wrap: G) -> HttpReplay<WrappedBy<G>> {
+        self.rebodied(WrappedBy(wrap))
+    }
+
+    fn rebodied<G>(self, rebody: G) -> HttpReplay<G> {
         HttpReplay {
             methods: self.methods,
             limit: self.limit,

@@ -64,7 +64,7 @@ impl<F, J, R, O> RetryLayer<HttpReplay<F>, J, R, O> {
     /// Which methods may be repeated: [`Methods`], or a list such as `[Method::GET, Method::POST]`.
     #[must_use]
     pub fn on(mut self, methods: impl Into<Methods>) -> Self {
-        self.replay.methods = methods.into();
+        self.replay = self.replay.on(methods);
         self
     }
 
@@ -79,7 +79,7 @@ impl<F, J, R, O> RetryLayer<HttpReplay<F>, J, R, O> {
     /// How many bytes of a body are kept; 64 KiB if nothing is said. A longer body is sent once.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
-        self.replay.limit = Some(bytes);
+        self.replay = self.replay.max_body(bytes);
         self
     }
 
@@ -113,7 +113,7 @@ impl<F, J, R, O> RetryLayer<HttpReplay<F>, J, R, O> {
             policy,
             budget,
             random,
-            replay: replay.rebodied(WrappedBy(wrap)),
+            replay: replay.wrap_bodies(wrap),
             judge,
             on_reject,
             observer,

@@ -25,7 +25,7 @@ async fn trap_03_readiness_fails_only_if_the_inner_service_does() {
     let call = service.ready().await.unwrap().call(1);
     let (_, send) = handle.next_request().await.unwrap();
     send.send_error("down");
-    let mut call = tokio_test_spawn(call);
+    let mut call = Box::pin(call);
     assert!(poll!(&mut call).is_pending());
     assert!(
         service.ready().await.is_ok(),
@@ -37,10 +37,6 @@ async fn trap_03_readiness_fails_only_if_the_inner_service_does() {
         call.await.is_err(),
         "the inner error of readying again is the answer"
     );
-}
-
-fn tokio_test_spawn<F: Future>(future: F) -> std::pin::Pin<Box<F>> {
-    Box::pin(future)
 }
 
 #[tokio::test(start_paused = true)]
