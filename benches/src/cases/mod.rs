@@ -1,6 +1,8 @@
 //! All that is measured.
 
 mod axum_server;
+mod breaker;
+mod breaker_peers;
 mod http;
 mod layer;
 mod limiter;
@@ -25,6 +27,7 @@ pub const ONE_THREAD: &[Make] = &[
     limiter::keyed_refused,
     limiter::hot_key,
     layer::plain,
+    breaker::closed,
     http::admitted,
     http::refused,
     retry::not_needed,

@@ -14,7 +14,8 @@ use buttress_core::{
 use crate::cell::Cell;
 use crate::keyed::Keyed;
 use crate::metrics::{CircuitMetrics, Snapshot};
-use crate::settings::{Settings, SettingsError};
+use crate::settings::Settings;
+use crate::settings_error::SettingsError;
 use crate::shared::Shared;
 use crate::state::State;
 use crate::ticket::CircuitTicket;

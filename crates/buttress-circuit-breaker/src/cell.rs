@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use buttress_core::{KeyHash, LimitId, Now, Reason, Rejection, When, duration};
 
-use crate::circuit::{Call, Circuit, Kind, Refused, Seen};
+use crate::call::{Call, Kind, Refused, Seen};
+use crate::circuit::Circuit;
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::state::{Change, State};

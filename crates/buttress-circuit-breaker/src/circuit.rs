@@ -5,57 +5,11 @@
 
 use std::sync::Arc;
 
+use crate::call::{Call, Kind, Refused, Seen};
 use crate::open_time::OpenTime;
 use crate::settings::{Growth, Recovery, Settings, Window};
 use crate::state::State;
 use crate::window::{CallRing, Mark, Ring, Tally, TimeRing};
-
-/// How a call counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It ends a run of failures.
-    Success,
-    /// It counts for everything.
-    Failure,
-    /// The upstream refused this caller for asking too often: a failure for the rate and of a probe, which
-    /// leaves a run of failures as it is.
-    Throttled,
-}
-
-/// A call that came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// How it counts.
-    pub kind: Kind,
-    /// How long the head of the response took, in nanoseconds; 0 where nobody asks.
-    pub waited: u64,
-}
-
-/// A refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// In how many nanoseconds the circuit lets a probe through; none if it depends on others.
-    pub wait: Option<u128>,
-}
-
-/// What a circuit has seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// The state.
-    pub state: State,
-    /// How many failures came in a row.
-    pub consecutive_failures: u32,
-    /// What lies in the window.
-    pub window: Tally,
-    /// How many probes are out.
-    pub probes_out: u32,
-    /// In how many nanoseconds an open circuit lets a probe through.
-    pub wait: Option<u128>,
-    /// How often it tripped or opened again.
-    pub opened: u64,
-    /// How often it would have tripped in [`State::MetricsOnly`].
-    pub would_have_opened: u64,
-}
 
 /// The probes of a half-open circuit. They are kept apart from the window, which ages.
 #[derive(Clone, Copy, Debug, Default)]
@@ -325,13 +279,6 @@ impl Circuit {
         }
     }
 
-    /// How much a closed circuit would forget if it were dropped: nothing if this is 0.
-    #[must_use]
-    pub fn evidence(&mut self, now: u64) -> u64 {
-        let window = self.ring.tally(now);
-        u64::from(self.run) + window.failed + window.slow
-    }
-
     fn is_over(&self, until: u128, now: u64) -> Result<(), Refused> {
         let first = until.saturating_add(u128::from(self.settings.refuses_at_end));
         match first.checked_sub(now.into()) {
@@ -384,7 +331,7 @@ impl Circuit {
         is_run
             || (is_judged
                 && window.calls >= settings.enough_calls()
-                && is_over_a_rate(settings, &window))
+                && settings.is_over_a_rate(&window))
     }
 
     fn judge(
@@ -407,7 +354,7 @@ impl Circuit {
                 probes.trial.add(mark);
                 if probes.trial.calls >= u64::from(self.settings.minimum_calls.min(calls)) {
                     // ## HalfOpen => (Open | Closed)
-                    return match is_over_a_rate(&self.settings, &probes.trial) {
+                    return match self.settings.is_over_a_rate(&probes.trial) {
                         true => self.open(now(), draw),
                         false => self.reset(),
                     };
@@ -446,17 +393,6 @@ impl Circuit {
         self.run = 0;
         self.ring.clear();
     }
-}
-
-fn is_over_a_rate(settings: &Settings, window: &Tally) -> bool {
-    let failed = || window.failure_rate();
-    let slow = || window.slow_call_rate();
-    settings
-        .failure_rate
-        .is_some_and(|limit| limit.is_reached(failed()))
-        || settings
-            .slow_call_rate
-            .is_some_and(|limit| limit.is_reached(slow()))
 }
 
 fn ring(settings: &Settings) -> Ring {

@@ -7,7 +7,8 @@ use buttress_core::duration::{Setting, parse_setting};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::breaker::{CircuitBreaker, CircuitBreakerBuilder};
-use crate::settings::{Settings, SettingsError, Window};
+use crate::settings::{Settings, Window};
+use crate::settings_error::SettingsError;
 
 /// A circuit breaker as a configuration file writes it.
 ///

@@ -12,7 +12,8 @@ use tower_layer::Layer;
 use crate::ask::CircuitAsk;
 use crate::breaker::CircuitBreaker;
 use crate::pending::PendingWhileOpenLayer;
-use crate::settings::{Settings, SettingsError, Window};
+use crate::settings::{Settings, Window};
+use crate::settings_error::SettingsError;
 
 /// Refuses calls to a service that keeps failing, until it has had time to recover.
 ///

@@ -28,6 +28,7 @@
 
 mod ask;
 mod breaker;
+mod call;
 mod cell;
 mod circuit;
 #[cfg(feature = "serde")]
@@ -42,6 +43,7 @@ mod presets;
 #[cfg(feature = "http")]
 mod respond;
 mod settings;
+mod settings_error;
 mod shared;
 mod state;
 mod sync;
@@ -52,7 +54,8 @@ mod word;
 
 /// The decisions without lock, clock or key: pure values, for a breaker of your own.
 pub mod algorithm {
-    pub use crate::circuit::{Call, Circuit, Kind, Refused, Seen};
+    pub use crate::call::{Call, Kind, Refused, Seen};
+    pub use crate::circuit::Circuit;
     pub use crate::window::{CallRing, Mark, Ring, SLICES, Tally, TimeRing};
 }
 
@@ -69,7 +72,8 @@ pub use metrics::{CircuitMetrics, Snapshot};
 pub use pending::{PendingWhileOpen, PendingWhileOpenLayer};
 #[cfg(feature = "http")]
 pub use respond::{Described, GrpcCircuitBreakerLayer, HttpCircuitBreakerLayer};
-pub use settings::{MOST_CALLS, Settings, SettingsError, Window};
+pub use settings::{MOST_CALLS, Settings, Window};
+pub use settings_error::SettingsError;
 pub use state::{Change, State};
 pub use ticket::CircuitTicket;
 pub use watch::{Changes, KEPT_CHANGES};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use buttress_core::duration;
 
-use crate::circuit::Seen;
+use crate::call::Seen;
 use crate::state::State;
 
 /// What one circuit has seen.

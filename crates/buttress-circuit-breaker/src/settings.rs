@@ -1,13 +1,10 @@
 //! What a circuit does: a value.
 
-use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
 use crate::open_time::MILLION;
-
-/// The longest duration of a setting: 10^10 s.
-const LONGEST: Duration = buttress_core::duration::LONGEST_SETTING;
+use crate::settings_error::{SettingsError, counted, rate, timed};
+use crate::window::Tally;
 
 /// The longest run of failures that can be asked for.
 pub(crate) const MOST_IN_A_ROW: u32 = (1 << 29) - 1;
@@ -366,6 +363,17 @@ impl Settings {
         self.failure_rate.is_none() && self.slow_call_rate.is_none()
     }
 
+    /// Whether a window with enough calls is over one of the rates.
+    #[inline]
+    pub(crate) fn is_over_a_rate(&self, window: &Tally) -> bool {
+        // No rate is reached by nothing, and most windows have nothing: that spares the divisions.
+        let over = |limit: Option<Threshold>, count, rate: fn(&Tally) -> Option<f64>| {
+            count > 0 && limit.is_some_and(|limit| limit.is_reached(rate(window)))
+        };
+        over(self.failure_rate, window.failed, Tally::failure_rate)
+            || over(self.slow_call_rate, window.slow, Tally::slow_call_rate)
+    }
+
     /// From how many calls on the rates say something.
     pub(crate) fn enough_calls(&self) -> u64 {
         match self.window {
@@ -391,76 +399,3 @@ fn in_millionths(number: f64) -> u64 {
     let millionths = scaled as u64;
     millionths
 }
-
-fn counted(name: &'static str, count: Option<u32>, most: u32) -> Result<(), SettingsError> {
-    match count {
-        Some(count) if count == 0 || count > most => Err(SettingsError::new(
-            name,
-            format!("is {count}; give a number from 1 to {most}"),
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn timed(name: &'static str, time: Option<Duration>) -> Result<(), SettingsError> {
-    match time {
-        Some(time) if time.is_zero() || time > LONGEST => Err(SettingsError::new(
-            name,
-            format!(
-                "is {time:?}; give a time above zero, at most {}s",
-                LONGEST.as_secs()
-            ),
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn rate(name: &'static str, threshold: Option<Threshold>) -> Result<(), SettingsError> {
-    match threshold {
-        // A number that is none compares false with everything.
-        Some(threshold) if !(threshold.rate > 0.0 && threshold.rate <= 1.0) => {
-            let problem = format!(
-                "is {}; give a share above 0 and at most 1, such as 0.5",
-                threshold.rate
-            );
-            Err(SettingsError::new(name, problem))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Why settings make no sense: which one, what is wrong with it, and what it may be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingsError {
-    setting: &'static str,
-    problem: Box<str>,
-}
-
-impl SettingsError {
-    fn new(setting: &'static str, problem: impl Into<Box<str>>) -> Self {
-        Self {
-            setting,
-            problem: problem.into(),
-        }
-    }
-
-    /// The name of the setting, as configurations write it.
-    #[must_use]
-    pub const fn setting(&self) -> &'static str {
-        self.setting
-    }
-
-    /// What is wrong with it, and the fix.
-    #[must_use]
-    pub fn problem(&self) -> &str {
-        &self.problem
-    }
-}
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.setting, self.problem)
-    }
-}
-
-impl Error for SettingsError {}

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use buttress_core::{End, KeyHash, Now, Outcome, Ticket};
 
+use crate::call::{Call, Kind};
 use crate::cell::Cell;
-use crate::circuit::{Call, Kind};
 use crate::word::Word;
 
 /// An admitted call: its circuit, and the generation that it was admitted under.

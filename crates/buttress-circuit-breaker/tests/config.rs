@@ -66,70 +66,72 @@ fn one_word_is_enough_and_the_rest_has_defaults() {
     );
 }
 
+/// A table, and how the error about it begins.
+const WRONG: &[(&str, &str)] = &[
+    (
+        "",
+        "consecutive_failures: is missing, and so are failure_rate and slow_call_rate; give at least one",
+    ),
+    (
+        "slow_call_rate = 0.5",
+        "slow_call: is missing, but slow_call_rate needs it",
+    ),
+    (
+        "failure_rate = 0",
+        "found 0, expected a share of the calls above 0 and at most 1",
+    ),
+    ("failure_rate = 50", "found 50, expected a share"),
+    ("failure_rate = nan", "found NaN, expected a share"),
+    (
+        "failure_rate = \"half\"",
+        "invalid type: string \"half\", expected a number such as 0.5 or 2",
+    ),
+    (
+        "consecutive_failures = 0",
+        "found 0, expected a whole number from 1",
+    ),
+    (
+        "consecutive_failures = 4000000000",
+        "consecutive_failures: is 4000000000; give a number from 1 to 536870911",
+    ),
+    (
+        "consecutive_failures = -1",
+        "found -1, expected a whole number",
+    ),
+    (
+        "failure_rate = 0.5\nwindow = 0",
+        "found 0, expected a number of calls from 1 to 1000000",
+    ),
+    (
+        "failure_rate = 0.5\nwindow = 1.5",
+        "invalid type: floating point `1.5`, expected a number of calls",
+    ),
+    (
+        "failure_rate = 0.5\nwindow = \"20\"",
+        "duration \"20\": has no unit;",
+    ),
+    (
+        "failure_rate = 0.5\nopen_growth = 0.5",
+        "open_growth: is no such factor; give a number from 1 to 1000",
+    ),
+    (
+        "failure_rate = 0.5\nopen_for = \"0s\"",
+        "expected a duration above zero",
+    ),
+    (
+        "failure_rate = 0.5\nopen_max = \"10s\"",
+        "expected `open_max` to be at least `open_for`, which is 1m",
+    ),
+    (
+        "failure_rate = 0.5\nby = \"ip\"",
+        "unknown variant `ip`, expected `key`",
+    ),
+    ("failure_rate = 0.5\njitter = 0.1", "unknown field `jitter`"),
+];
+
 #[test]
 fn what_makes_no_sense_names_the_field_what_was_found_and_the_fix() {
-    let cases = [
-        (
-            "",
-            "consecutive_failures: is missing, and so are failure_rate and slow_call_rate; give at least one",
-        ),
-        (
-            "slow_call_rate = 0.5",
-            "slow_call: is missing, but slow_call_rate needs it",
-        ),
-        (
-            "failure_rate = 0",
-            "found 0, expected a share of the calls above 0 and at most 1",
-        ),
-        ("failure_rate = 50", "found 50, expected a share"),
-        ("failure_rate = nan", "found NaN, expected a share"),
-        (
-            "failure_rate = \"half\"",
-            "invalid type: string \"half\", expected a number such as 0.5 or 2",
-        ),
-        (
-            "consecutive_failures = 0",
-            "found 0, expected a whole number from 1",
-        ),
-        (
-            "consecutive_failures = 4000000000",
-            "consecutive_failures: is 4000000000; give a number from 1 to 536870911",
-        ),
-        (
-            "consecutive_failures = -1",
-            "found -1, expected a whole number",
-        ),
-        (
-            "failure_rate = 0.5\nwindow = 0",
-            "found 0, expected a number of calls from 1 to 1000000",
-        ),
-        (
-            "failure_rate = 0.5\nwindow = 1.5",
-            "invalid type: floating point `1.5`, expected a number of calls",
-        ),
-        (
-            "failure_rate = 0.5\nwindow = \"20\"",
-            "duration \"20\": has no unit;",
-        ),
-        (
-            "failure_rate = 0.5\nopen_growth = 0.5",
-            "open_growth: is no such factor; give a number from 1 to 1000",
-        ),
-        (
-            "failure_rate = 0.5\nopen_for = \"0s\"",
-            "expected a duration above zero",
-        ),
-        (
-            "failure_rate = 0.5\nopen_max = \"10s\"",
-            "expected `open_max` to be at least `open_for`, which is 1m",
-        ),
-        (
-            "failure_rate = 0.5\nby = \"ip\"",
-            "unknown variant `ip`, expected `key`",
-        ),
-        ("failure_rate = 0.5\njitter = 0.1", "unknown field `jitter`"),
-    ];
-    for (text, expected) in cases {
+    for (text, expected) in WRONG {
         let error = read(text).unwrap_err();
         assert!(error.starts_with(expected), "{text:?}: {error}");
     }

@@ -89,7 +89,7 @@ proptest! {
 
 /// Trap 10: a gap of any length is cleared in a number of steps that does not grow with it.
 #[test]
-fn an_idle_gap_of_centuries_is_cleared_at_once() {
+fn trap_10_an_idle_gap_of_centuries_is_cleared_at_once() {
     let mut ring = TimeRing::new(10);
     let failed = Mark {
         failed: true,

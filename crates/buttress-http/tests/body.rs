@@ -289,3 +289,22 @@ fn the_work_ends_before_its_place_is_free() {
     drop(response.unwrap());
     assert_eq!(*order.lock().unwrap(), ["work", "place"]);
 }
+
+#[test]
+fn a_grpc_status_in_the_trailers_says_how_the_call_ended() {
+    let cases = [
+        ("0", Outcome::Success),
+        ("8", Outcome::Throttled(None)),
+        ("13", Outcome::Failure),
+        ("14", Outcome::Overloaded),
+    ];
+    for (status, outcome) in cases {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", status.parse().unwrap());
+        let heard = Heard::default();
+        let mut body = carry(&heard, frames([data("a"), Some(Frame::trailers(trailers))]));
+        next(&mut body);
+        next(&mut body);
+        assert_eq!(heard.ends(), [End::Settled(outcome, None)]);
+    }
+}

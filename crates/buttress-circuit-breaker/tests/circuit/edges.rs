@@ -123,7 +123,7 @@ fn open_times_grow_to_the_cap_and_begin_anew_after_a_close() {
 
 /// Trap 7.
 #[test]
-fn what_was_admitted_in_an_earlier_state_counts_nothing() {
+fn trap_7_what_was_admitted_in_an_earlier_state_counts_nothing() {
     let mut clocked = Clocked::new(Settings::consecutive_failures(1).close_after(2));
     let late: Vec<u32> = (0..4).map(|_| clocked.admit().unwrap()).collect();
     clocked.call(Failure).at(60 * SECOND);
@@ -142,7 +142,7 @@ fn what_was_admitted_in_an_earlier_state_counts_nothing() {
 
 /// Trap 8: probes are counted apart from a window that ages.
 #[test]
-fn good_probes_far_apart_still_close() {
+fn trap_8_good_probes_far_apart_still_close() {
     let settings = Settings::failure_rate(0.5)
         .minimum_calls(1)
         .window(seconds(1))
@@ -157,7 +157,7 @@ fn good_probes_far_apart_still_close() {
 
 /// Trap 8: a probe that hangs does not hold its place for ever, if that was asked for.
 #[test]
-fn a_probe_that_hangs_is_given_up() {
+fn trap_8_a_probe_that_hangs_is_given_up() {
     let settings = Settings::consecutive_failures(1)
         .open_for(seconds(10))
         .probe_timeout(seconds(5));

@@ -112,3 +112,17 @@ async fn a_key_touches_its_own_limit_only() {
     assert!(!breaker.touches(&demand("b"), limit));
     advance(SECOND).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn looking_at_a_key_that_has_no_circuit_makes_none() {
+    let breaker = small(8).breaker().clone();
+    let demand = buttress_circuit_breaker::CircuitDemand {
+        key: breaker.hash("new"),
+    };
+    let now = buttress_core::Now::new();
+    assert!(breaker.would_admit(&demand, &now).is_ok());
+    breaker.force_open();
+    assert!(breaker.would_admit(&demand, &now).is_err());
+    assert_eq!(breaker.key("new").state(), State::ForcedOpen);
+    assert_eq!(breaker.snapshot().keys, 0);
+}

@@ -1,6 +1,7 @@
 //! The layer around a service.
 
 #![cfg(not(buttress_loom))]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod drops;
 mod fallback;

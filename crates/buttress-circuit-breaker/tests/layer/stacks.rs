@@ -13,7 +13,7 @@ use crate::support::{FAILS, OK, SECOND, at, by_status, refused, send, upstream};
 
 /// Trap 6.
 #[tokio::test(start_paused = true)]
-async fn the_state_is_the_layers_whatever_is_cloned() {
+async fn trap_6_the_state_is_the_layers_whatever_is_cloned() {
     let layer = at(2).classify(by_status);
     let one = layer.layer(upstream());
     let other = layer.clone().layer(upstream());
@@ -44,7 +44,7 @@ fn is_refusal(error: &BoxError) -> bool {
 
 /// Trap 3: readiness never fails, so a buffer above an open breaker lives on.
 #[tokio::test(start_paused = true)]
-async fn under_a_buffer_and_load_shed_it_trips_and_recovers() {
+async fn trap_3_under_a_buffer_and_load_shed_it_trips_and_recovers() {
     let fails = Arc::new(AtomicU32::new(2));
     let upstream = {
         let fails = Arc::clone(&fails);
