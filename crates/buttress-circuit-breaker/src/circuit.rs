@@ -7,19 +7,10 @@ use std::sync::Arc;
 
 use crate::call::{Call, Kind, Refused, Seen};
 use crate::open_time::OpenTime;
+use crate::probes::Probes;
 use crate::settings::{Growth, Recovery, Settings, Window};
 use crate::state::State;
-use crate::window::{CallRing, Mark, Ring, Tally, TimeRing};
-
-/// The probes of a half-open circuit. They are kept apart from the window, which ages.
-#[derive(Clone, Copy, Debug, Default)]
-struct Probes {
-    out: u32,
-    good: u32,
-    trial: Tally,
-    /// When the last one was let through.
-    last: u64,
-}
+use crate::window::{CallRing, Mark, Ring, TimeRing};
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
@@ -126,7 +117,7 @@ impl Circuit {
         match &self.phase {
             Phase::Closed => Ok(()),
             Phase::Open { until } => self.is_over(*until, now),
-            Phase::HalfOpen(probes) => self.has_place(probes, now),
+            Phase::HalfOpen(probes) => probes.has_place(&self.settings, now),
             Phase::Told(State::ForcedOpen) => Err(Refused { wait: None }),
             Phase::Told(_) => Ok(()),
         }
@@ -150,7 +141,7 @@ impl Circuit {
             }
         }
         if let Phase::HalfOpen(probes) = self.phase
-            && self.has_room(&probes).is_err()
+            && probes.has_room(&self.settings).is_err()
         {
             // ## HalfOpen => HalfOpen: the probes that are out count for nothing any more.
             self.enter(Phase::HalfOpen(Probes::default()));
@@ -284,34 +275,6 @@ impl Circuit {
         match first.checked_sub(now.into()) {
             None | Some(0) => Ok(()),
             Some(wait) => Err(Refused { wait: Some(wait) }),
-        }
-    }
-
-    fn has_place(&self, probes: &Probes, now: u64) -> Result<(), Refused> {
-        let refused = match self.has_room(probes) {
-            Ok(()) => return Ok(()),
-            Err(refused) => refused,
-        };
-        let Some(timeout) = self.settings.probe_timeout else {
-            return Err(refused);
-        };
-        let given_up = timeout.as_nanos() + u128::from(probes.last);
-        match given_up.checked_sub(now.into()) {
-            None | Some(0) => Ok(()),
-            wait => Err(Refused { wait }),
-        }
-    }
-
-    fn has_room(&self, probes: &Probes) -> Result<(), Refused> {
-        let has_room = match self.settings.recovery {
-            Recovery::Probes { at_once, .. } => probes.out < at_once,
-            Recovery::Trial { calls } => u64::from(probes.out) + probes.trial.calls < calls.into(),
-            Recovery::Swept { .. } => true,
-        };
-        if has_room {
-            Ok(())
-        } else {
-            Err(Refused { wait: None })
         }
     }
 

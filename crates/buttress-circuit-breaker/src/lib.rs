@@ -40,6 +40,7 @@ mod metrics;
 mod open_time;
 mod pending;
 mod presets;
+mod probes;
 #[cfg(feature = "http")]
 mod respond;
 mod settings;

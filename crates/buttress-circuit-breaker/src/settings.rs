@@ -348,12 +348,6 @@ impl Settings {
         self
     }
 
-    /// Which calls the rates look at.
-    #[must_use]
-    pub const fn looks_at(&self) -> Window {
-        self.window
-    }
-
     pub(crate) fn longest_open(&self) -> Duration {
         self.open_max.unwrap_or(DEFAULT_OPEN_MAX).max(self.open_for)
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buttress_circuit_breaker::algorithm::Kind::{Failure, Success, Throttled};
+use buttress_circuit_breaker::algorithm::{Call, Circuit};
 use buttress_circuit_breaker::{Settings, State};
 
 use crate::support::{Clocked, MS, SECOND, seconds};
@@ -43,6 +44,51 @@ fn slow_is_strictly_longer() {
     assert_eq!(clocked.slow(SECOND).state(), State::Closed);
     let mut clocked = Clocked::new(clocked.circuit.settings().as_ref().clone());
     assert_eq!(clocked.slow(SECOND + 1).state(), State::Open);
+}
+
+#[test]
+fn a_slow_probe_opens_again_at_its_head_and_nothing_else_does() {
+    let settings = Settings::consecutive_failures(1).slow_call(seconds(1));
+    let mut circuit = Circuit::new(settings.into());
+    let closed = circuit.admit(0).unwrap();
+    let head = |circuit: &mut Circuit, generation, waited, now| {
+        circuit.head(generation, waited, || now, || 0);
+        circuit.state()
+    };
+    assert_eq!(
+        head(&mut circuit, closed, 9 * SECOND, SECOND),
+        State::Closed
+    );
+    let failure = Call {
+        kind: Failure,
+        waited: 0,
+    };
+    circuit.record(closed, failure, || SECOND, || 0);
+    let probe = circuit.admit(61 * SECOND).unwrap();
+    let half_open = State::HalfOpen;
+    assert_eq!(
+        head(&mut circuit, closed, 9 * SECOND, 62 * SECOND),
+        half_open
+    );
+    assert_eq!(head(&mut circuit, probe, SECOND, 62 * SECOND), half_open);
+    assert_eq!(
+        head(&mut circuit, probe, SECOND + 1, 63 * SECOND),
+        State::Open
+    );
+    assert_eq!(
+        circuit.would_admit(64 * SECOND).unwrap_err().wait,
+        Some(59 * u128::from(SECOND))
+    );
+    // Its end is from an earlier phase.
+    let success = Call {
+        kind: Success,
+        waited: SECOND + 1,
+    };
+    circuit.record(probe, success, || 70 * SECOND, || 0);
+    assert_eq!(
+        circuit.would_admit(71 * SECOND).unwrap_err().wait,
+        Some(52 * u128::from(SECOND))
+    );
 }
 
 #[test]
