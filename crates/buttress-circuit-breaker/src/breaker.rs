@@ -213,6 +213,15 @@ impl CircuitBreaker {
         }
     }
 
+    #[inline(never)]
+    fn admit_key(&self, key: KeyHash, now: &Now) -> Result<Permit<CircuitTicket>, Rejection> {
+        let Some(cell) = self.keyed.get_or_make(key, &self.shared, now) else {
+            return Ok(Permit::exempt());
+        };
+        let word = cell.admit(now)?;
+        Ok(Permit::new(CircuitTicket::new(cell, word, now)))
+    }
+
     fn get_or_make(&self, key: KeyHash, now: &Now) -> Option<Arc<Cell>> {
         match key {
             KeyHash::EVERYONE => Some(Arc::clone(&self.everyone)),
@@ -242,15 +251,11 @@ impl Policy for CircuitBreaker {
         demand: &CircuitDemand,
         now: &Now,
     ) -> Result<Permit<CircuitTicket>, Rejection> {
-        if demand.key == KeyHash::EVERYONE {
-            let word = self.everyone.admit(now)?;
-            let cell = Arc::clone(&self.everyone);
-            return Ok(Permit::new(CircuitTicket::new(cell, word, now)));
+        if demand.key != KeyHash::EVERYONE {
+            return self.admit_key(demand.key, now);
         }
-        let Some(cell) = self.keyed.get_or_make(demand.key, &self.shared, now) else {
-            return Ok(Permit::new(CircuitTicket::unwatched()));
-        };
-        let word = cell.admit(now)?;
+        let word = self.everyone.admit(now)?;
+        let cell = Arc::clone(&self.everyone);
         Ok(Permit::new(CircuitTicket::new(cell, word, now)))
     }
 

@@ -24,6 +24,12 @@ pub enum Window {
     Time(Duration),
 }
 
+impl Window {
+    pub(crate) const fn is_of_time(self) -> bool {
+        matches!(self, Self::Time(_))
+    }
+}
+
 impl From<u32> for Window {
     fn from(calls: u32) -> Self {
         Self::Calls(calls)

@@ -55,7 +55,7 @@ impl Shared {
     }
 
     /// Nanoseconds since time zero.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn nanos(&self, now: &Now) -> u64 {
         let since = now.get().saturating_duration_since(self.epoch);
         let seconds = since.as_secs().saturating_mul(1_000_000_000);
