@@ -5,3 +5,4 @@ mod layers;
 mod load;
 #[path = "../http/memory.rs"]
 mod memory;
+mod metastable;
