@@ -13,8 +13,9 @@ use buttress::{BudgetRule, CircuitBreakerLayer, RetryLayer};
 use http::{Request, StatusCode};
 use tower::ServiceBuilder;
 
-use crate::load::{Ended, client, name_of, offer};
+use crate::load::{Ended, client, name_of, offer, report};
 
+const UNBROKEN: &str = "nobody panics while holding it";
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const PER_SECOND: u32 = 200;
@@ -98,7 +99,9 @@ fn upstream(start: Instant) -> (Router, Arc<Mutex<Vec<Arrival>>>) {
         let at = now() - start;
         let served = !(BEGIN..END).contains(&at);
         let name = name_of(request.headers());
-        seen.lock().unwrap().push(Arrival { name, at, served });
+        seen.lock()
+            .expect(UNBROKEN)
+            .push(Arrival { name, at, served });
         tokio::time::sleep_until(start + at + MS).await;
         match served {
             true => (StatusCode::OK, "yes"),
@@ -120,13 +123,13 @@ async fn retrying(stack: &'static str, retry: RetryLayer) -> Run {
         .layer(retry.http().wrap_bodies(Body::new))
         .service(client(app));
     let ended = offer(service, start, PER_SECOND, ALL).await;
-    let arrivals = arrivals.lock().unwrap().clone();
+    let arrivals = arrivals.lock().expect(UNBROKEN).clone();
     let run = Run {
         stack,
         arrivals,
         ended,
     };
-    println!("{run}");
+    report(&run);
     run
 }
 
@@ -186,13 +189,13 @@ async fn with_a_breaker_an_outage_gets_probes_and_one_of_them_ends_it() {
         .layer(breaker.respond_http())
         .service(client(app));
     let ended = offer(service, start, PER_SECOND, ALL).await;
-    let arrivals = arrivals.lock().unwrap().clone();
+    let arrivals = arrivals.lock().expect(UNBROKEN).clone();
     let run = Run {
         stack: "retries and breaker",
         arrivals,
         ended,
     };
-    println!("{run}");
+    report(&run);
 
     // Half of the last second failed: so much of an outage trips it, and then there is a probe every two
     // seconds.

@@ -1,5 +1,6 @@
 //! Requests at a steady rate, and what becomes of them.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use axum::Router;
@@ -88,4 +89,10 @@ where
 pub(crate) fn name_of(headers: &HeaderMap) -> u32 {
     let name = headers[NAME].to_str().expect("digits");
     name.parse().expect("a number")
+}
+
+/// Shows a line of the report, under `--nocapture`.
+#[expect(clippy::print_stdout, reason = "a report is there to be read")]
+pub(crate) fn report(line: impl Display) {
+    println!("{line}");
 }

@@ -13,8 +13,9 @@ use buttress::{BudgetRule, CircuitBreakerLayer, RetryLayer, TimeoutLayer};
 use http::StatusCode;
 use tower::ServiceBuilder;
 
-use crate::load::{Ended, client, offer};
+use crate::load::{Ended, client, offer, report};
 
+const UNBROKEN: &str = "nobody panics while holding it";
 const SECOND: Duration = Duration::from_secs(1);
 const PER_SECOND: u32 = 280;
 const CAPACITY: u32 = 300;
@@ -60,7 +61,7 @@ fn app(start: Instant) -> (Router, Arc<Mutex<Database>>) {
     let database = Arc::new(Mutex::new(Database::default()));
     let asked = Arc::clone(&database);
     let app = Router::new().fallback(async move || {
-        let done = asked.lock().unwrap().query(now() - start);
+        let done = asked.lock().expect(UNBROKEN).query(now() - start);
         match done {
             Some(done) => {
                 tokio::time::sleep_until(start + done).await;
@@ -85,12 +86,15 @@ fn served_in(ended: &[Ended], second: u64) -> usize {
     asked.filter(|ended| ended.served).count()
 }
 
-fn report(stack: &str, ended: &[Ended], database: &Database, last: u64) {
-    println!("{stack}: second, requests served of {PER_SECOND}, queries");
+fn table(stack: &str, ended: &[Ended], database: &Database, last: u64) {
+    report(format_args!(
+        "{stack}: second, requests served of {PER_SECOND}, queries"
+    ));
     for second in [1, 11, 12, 13, 14, 15, 16, 18, 20, 22, 24, 27] {
         if second <= last {
             let served = served_in(ended, second);
-            println!("{second:4} {served:4} {:4}", database.queries_in(second));
+            let queries = database.queries_in(second);
+            report(format_args!("{second:4} {served:4} {queries:4}"));
         }
     }
 }
@@ -109,8 +113,8 @@ async fn retries_alone_hold_a_database_down_that_could_serve_all() {
         .layer(TimeoutLayer::new(TIMEOUT).respond_http())
         .service(client(app));
     let ended = offer(service, start, PER_SECOND, 24 * SECOND).await;
-    let database = database.lock().unwrap();
-    report("retries alone", &ended, &database, 23);
+    let database = database.lock().expect(UNBROKEN);
+    table("retries alone", &ended, &database, 23);
     assert_eq!(served_in(&ended, 1), 280);
     let served: usize = (13..23).map(|second| served_in(&ended, second)).sum();
     assert_eq!(served, 0);
@@ -133,8 +137,8 @@ async fn a_budget_and_a_breaker_let_it_recover_by_itself() {
         .layer(TimeoutLayer::new(TIMEOUT).respond_http())
         .service(client(app));
     let ended = offer(service, start, PER_SECOND, 20 * SECOND).await;
-    let database = database.lock().unwrap();
-    report("budget and breaker", &ended, &database, 19);
+    let database = database.lock().expect(UNBROKEN);
+    table("budget and breaker", &ended, &database, 19);
     for second in 4..12 {
         assert!(database.queries_in(second) <= 2, "in second {second}");
     }
@@ -153,8 +157,8 @@ async fn a_budget_alone_lets_it_recover_though_slowly() {
         .layer(TimeoutLayer::new(TIMEOUT).respond_http())
         .service(client(app));
     let ended = offer(service, start, PER_SECOND, 28 * SECOND).await;
-    let database = database.lock().unwrap();
-    report("budget alone", &ended, &database, 27);
+    let database = database.lock().expect(UNBROKEN);
+    table("budget alone", &ended, &database, 27);
     // Attempts that time out pay nothing in, so that only the floor of ten a second is left: 290 of 300.
     for second in 14..17 {
         assert_eq!(database.queries_in(second), 290, "in second {second}");
