@@ -1,4 +1,4 @@
-//! An upstream that answers every request with 503 for twenty seconds.
+//! An upstream that answers every request with 503 for twelve seconds.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,9 +19,9 @@ const UNBROKEN: &str = "nobody panics while holding it";
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const PER_SECOND: u32 = 200;
-const BEGIN: Duration = Duration::from_secs(2);
-const END: Duration = Duration::from_secs(22);
-const ALL: Duration = Duration::from_secs(27);
+const BEGIN: Duration = Duration::from_secs(1);
+const END: Duration = Duration::from_secs(13);
+const ALL: Duration = Duration::from_secs(18);
 const OPEN: Duration = Duration::from_secs(2);
 /// What the default budget starts with.
 const RESERVE: usize = 100;
@@ -150,7 +150,7 @@ async fn without_a_budget_an_outage_gets_every_attempt() {
     let calls = run.arrivals.iter();
     let calls = calls.filter(|arrival| requests.contains(&arrival.name));
     assert_eq!(calls.count(), 4 * requests.len());
-    assert!(run.amplification(0) > 3.5);
+    assert!(run.amplification(0) > 3.3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,10 +203,10 @@ async fn with_a_breaker_an_outage_gets_probes_and_one_of_them_ends_it() {
     let tripped = BEGIN + SECOND;
     let late = run.in_the_outage().filter(|arrival| arrival.at >= tripped);
     let probes: Vec<Duration> = late.map(|probe| probe.at).collect();
-    assert!((9..=10).contains(&probes.len()), "{probes:?}");
+    assert!((5..=6).contains(&probes.len()), "{probes:?}");
     assert!(probes.windows(2).all(|pair| pair[1] - pair[0] >= OPEN));
     assert!(
-        budget.snapshot(&Now::new()).allowed < 600,
+        budget.snapshot(&Now::new()).allowed < 300,
         "refusals of the breaker cost nothing of it"
     );
 
