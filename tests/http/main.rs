@@ -8,6 +8,7 @@ mod concurrency;
 mod exemptions;
 mod layered;
 mod logins;
+mod memory;
 mod nested;
 mod support;
 mod timeouts;
