@@ -282,6 +282,10 @@ impl Rule {
     }
 
     /// Takes a state along that a clock wrote which was badly wrong.
+    #[cfg_attr(
+        not(feature = "calendar"),
+        expect(unused_variables, reason = "only calendars go by that clock")
+    )]
     pub(crate) fn by_clock(&self, state: &mut State, now: u64) {
         match (self, state) {
             #[cfg(feature = "calendar")]
