@@ -162,8 +162,10 @@ impl BudgetRule {
     }
 
     /// The retry quota of the AWS SDKs (retry behaviour version 2.0): 500 tokens; a retry borrows 5, or 10
-    /// after a timeout or a connection that failed, and gives them back if it succeeds; a success at the
-    /// first attempt gives one.
+    /// after a timeout or where no connection could be made, and gives them back if it succeeds; a success
+    /// at the first attempt gives one.
+    ///
+    /// The SDKs differ in what takes 10: some count timeouts alone, some also 500, 502, 503 and 504.
     #[must_use]
     pub const fn aws() -> Self {
         Self(Kind::Prices(Prices {
