@@ -106,10 +106,29 @@ pub use buttress_retry::{BudgetRule, Jitter, RetryBudget, RetryLayer};
 pub use buttress_timeout::TimeoutLayer;
 
 // The README's examples are compiled like any other.
-#[cfg(all(doctest, feature = "axum", feature = "reqwest"))]
+#[cfg(all(
+    doctest,
+    feature = "axum",
+    feature = "circuit-breaker",
+    feature = "rate-limit",
+    feature = "reqwest",
+    feature = "retry",
+    feature = "timeout"
+))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
 #[cfg(all(doctest, feature = "rate-limit", feature = "test-util"))]
 #[doc = include_str!("../../../docs/testing.md")]
 struct Testing;
+
+#[cfg(all(
+    doctest,
+    feature = "circuit-breaker",
+    feature = "rate-limit",
+    feature = "reqwest",
+    feature = "retry",
+    feature = "timeout"
+))]
+#[doc = include_str!("../../../docs/retry-and-breaker.md")]
+struct RetryAndBreaker;
