@@ -1,5 +1,8 @@
 //! Not being ready while open.
 
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
 use buttress_circuit_breaker::{CircuitBreakerLayer, CircuitDemand, Settings, State};
 use buttress_core::{KeyHash, Now, Outcome, Policy};
 use futures_util::poll;
@@ -85,4 +88,27 @@ async fn who_waits_for_a_place_is_woken_by_a_probe_that_is_dropped() {
     assert!(!waits.is_finished());
     drop(probe);
     assert!(waits.await.unwrap());
+}
+
+struct Quiet;
+
+impl Wake for Quiet {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Bounded memory: those who asked and went away are not kept.
+#[tokio::test(start_paused = true)]
+async fn who_goes_away_while_it_waits_is_forgotten() {
+    let layer = at(1).pending_while_open();
+    layer.breaker().force_open();
+    let woken = Arc::new(Quiet);
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut cx = std::task::Context::from_waker(&waker);
+    for _ in 0..100 {
+        let mut service = layer.layer(upstream());
+        assert!(service.poll_ready(&mut cx).is_pending());
+        assert!(service.poll_ready(&mut cx).is_pending());
+        assert_eq!(Arc::strong_count(&woken), 3);
+    }
+    assert_eq!(Arc::strong_count(&woken), 2);
 }
