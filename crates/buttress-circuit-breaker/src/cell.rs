@@ -202,7 +202,8 @@ impl Cell {
         let word = self.word();
         if word.generation() == generation && word.mode() == Mode::Guarded {
             let nanos = || self.shared.nanos(now);
-            self.change(false, |circuit| {
+            // It may open, and whoever waits for a place must learn until when.
+            self.change(true, |circuit| {
                 circuit.head(generation, waited, nanos, || self.shared.draw());
             });
         }
@@ -225,9 +226,20 @@ impl Cell {
         self.change(true, |circuit| circuit.tell(state));
     }
 
-    pub(crate) fn set(&self, settings: Arc<Settings>) {
+    /// Tells it what all circuits were told last, which is looked up under the lock: of two who tell
+    /// different things at once, all circuits and those that are made later end with the same one's.
+    pub(crate) fn tell_as_all(&self) {
+        self.change(true, |circuit| {
+            let told = self.shared.current.lock().told;
+            circuit.tell(told);
+        });
+    }
+
+    /// Goes by the settings that all circuits go by, looked up as what they are told.
+    pub(crate) fn set_as_all(&self) {
         {
             let mut circuit = self.circuit.lock();
+            let settings = Arc::clone(&self.shared.current.lock().settings);
             self.in_a_row.store(in_a_row(&settings), Relaxed);
             circuit.set(settings);
             loop {
@@ -257,11 +269,13 @@ impl Cell {
         circuit.seen(nanos)
     }
 
-    /// How much would be forgotten with this circuit; none if it must not be.
+    /// How much would be forgotten with this circuit; none if it must not be, because a new one would be made
+    /// in another state.
     pub(crate) fn evidence(&self, now: &Now) -> Option<u64> {
         let seen = self.seen(now);
         let evidence = u64::from(seen.consecutive_failures) + seen.window.failed + seen.window.slow;
-        (seen.state == State::Closed).then_some(evidence)
+        let told = self.shared.current.lock().told;
+        (seen.state == told).then_some(evidence)
     }
 
     /// Changes the circuit under its lock, and tells of it once the lock is free.
@@ -278,10 +292,11 @@ impl Cell {
             };
             (result, changed)
         };
-        self.announce(changed);
+        // First those who wait: an observer may panic.
         if makes_room {
             self.shared.announce_room();
         }
+        self.announce(changed);
         result
     }
 

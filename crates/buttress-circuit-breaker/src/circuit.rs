@@ -67,16 +67,22 @@ impl Circuit {
         &self.settings
     }
 
-    /// Goes by other settings from now on. The state stays, and an open circuit stays open for as long as
-    /// it was to be; windows that have another shape are emptied.
+    /// Goes by other settings from now on. The state stays, an open circuit stays open for as long as it was
+    /// to be, and open times go on growing from where they were. A window of calls keeps those that it has
+    /// room for; a window that gets another shape is emptied.
     pub fn set(&mut self, settings: Arc<Settings>) {
-        let keeps_ring = settings.window == self.settings.window
-            && settings.counts_runs_only() == self.settings.counts_runs_only();
-        if !keeps_ring {
-            self.ring = ring(&settings);
+        match (&self.ring, settings.window) {
+            (Ring::Calls(held), Window::Calls(calls)) if !settings.counts_runs_only() => {
+                if settings.window != self.settings.window {
+                    self.ring = Ring::Calls(held.resized(calls));
+                }
+            }
+            (Ring::Time(_), Window::Time(_))
+                if !settings.counts_runs_only() && settings.window == self.settings.window => {}
+            _ => self.ring = ring(&settings),
         }
         self.slow_call = slow_call(&settings);
-        self.open_time = OpenTime::new(&settings);
+        self.open_time = self.open_time.under(&self.settings, &settings);
         self.settings = settings;
     }
 
@@ -117,7 +123,7 @@ impl Circuit {
         match &self.phase {
             Phase::Closed => Ok(()),
             Phase::Open { until } => self.is_over(*until, now),
-            Phase::HalfOpen(probes) => probes.has_place(&self.settings, now),
+            Phase::HalfOpen(probes) => probes.have_place(&self.settings, now),
             Phase::Told(State::ForcedOpen) => Err(Refused { wait: None }),
             Phase::Told(_) => Ok(()),
         }
@@ -141,7 +147,7 @@ impl Circuit {
             }
         }
         if let Phase::HalfOpen(probes) = self.phase
-            && probes.has_room(&self.settings).is_err()
+            && !probes.have_room(&self.settings)
         {
             // ## HalfOpen => HalfOpen: the probes that are out count for nothing any more.
             self.enter(Phase::HalfOpen(Probes::default()));

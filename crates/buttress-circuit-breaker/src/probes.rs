@@ -15,14 +15,13 @@ pub(crate) struct Probes {
 }
 
 impl Probes {
-    /// Whether one more may go now.
-    pub(crate) fn has_place(&self, settings: &Settings, now: u64) -> Result<(), Refused> {
-        let refused = match self.has_room(settings) {
-            Ok(()) => return Ok(()),
-            Err(refused) => refused,
-        };
+    /// Whether another may go now: beside those that are out, or because they are given up.
+    pub(crate) fn have_place(&self, settings: &Settings, now: u64) -> Result<(), Refused> {
+        if self.have_room(settings) {
+            return Ok(());
+        }
         let Some(timeout) = settings.probe_timeout else {
-            return Err(refused);
+            return Err(Refused { wait: None });
         };
         let given_up = timeout.as_nanos() + u128::from(self.last);
         match given_up.checked_sub(now.into()) {
@@ -31,16 +30,12 @@ impl Probes {
         }
     }
 
-    pub(crate) fn has_room(&self, settings: &Settings) -> Result<(), Refused> {
-        let has_room = match settings.recovery {
+    /// Whether another may go beside those that are out.
+    pub(crate) fn have_room(&self, settings: &Settings) -> bool {
+        match settings.recovery {
             Recovery::Probes { at_once, .. } => self.out < at_once,
             Recovery::Trial { calls } => u64::from(self.out) + self.trial.calls < calls.into(),
             Recovery::Swept { .. } => true,
-        };
-        if has_room {
-            Ok(())
-        } else {
-            Err(Refused { wait: None })
         }
     }
 }

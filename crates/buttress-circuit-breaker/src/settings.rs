@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::open_time::MILLION;
+use crate::open_time::{MILLION, in_millionths};
 use crate::settings_error::{SettingsError, counted, rate, timed};
 use crate::window::Tally;
 
@@ -381,21 +381,4 @@ impl Settings {
             Window::Time(_) => self.minimum_calls.into(),
         }
     }
-}
-
-/// Millionths, or a number that no setting allows.
-fn in_millionths(number: f64) -> u64 {
-    const UNITS: f64 = 1_000_000.0;
-    let scaled = (number * UNITS).round();
-    let is_exact = (scaled / UNITS - number).abs() <= number.abs() * 1e-12;
-    if !is_exact || !(0.0..=1e12).contains(&scaled) {
-        return u64::MAX;
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a whole number from 0 to 10^12"
-    )]
-    let millionths = scaled as u64;
-    millionths
 }

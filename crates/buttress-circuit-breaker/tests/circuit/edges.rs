@@ -200,6 +200,41 @@ fn other_settings_keep_the_state_and_the_run() {
 }
 
 #[test]
+fn other_settings_carry_the_growth_of_open_times_on() {
+    let growing = Settings::consecutive_failures(1).open_growth(2.0);
+    let mut clocked = Clocked::new(growing.clone().open_for(seconds(10)));
+    clocked.call(Failure);
+    assert_eq!(clocked.wait(), 10 * SECOND);
+    clocked.circuit.set(Arc::new(growing.open_for(seconds(1))));
+    assert_eq!(clocked.wait(), 10 * SECOND);
+    clocked.at(10 * SECOND).call(Failure);
+    assert_eq!(clocked.wait(), 2 * SECOND);
+}
+
+#[test]
+fn a_window_of_another_length_keeps_the_last_calls() {
+    let of = |calls| Arc::new(Settings::failure_rate(1.0).window(calls).minimum_calls(4));
+    let mut clocked = Clocked::new(of(5).as_ref().clone());
+    clocked.calls(4, Success).calls(3, Failure);
+    let told = |clocked: &mut Clocked| clocked.circuit.seen(0).window;
+    assert_eq!(
+        (told(&mut clocked).calls, told(&mut clocked).failed),
+        (5, 3)
+    );
+    clocked.circuit.set(of(10));
+    assert_eq!(
+        (told(&mut clocked).calls, told(&mut clocked).failed),
+        (5, 3)
+    );
+    clocked.circuit.set(of(4));
+    assert_eq!(
+        (told(&mut clocked).calls, told(&mut clocked).failed),
+        (4, 3)
+    );
+    assert_eq!(clocked.call(Failure).state(), State::Open);
+}
+
+#[test]
 fn settings_that_make_no_sense_are_named() {
     let cases = [
         (
