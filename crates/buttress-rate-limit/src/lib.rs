@@ -34,6 +34,7 @@
 //! ([`share_of`](RateLimitLayer::share_of)), or need a store.
 
 mod account;
+mod accounts;
 mod ask;
 mod bans;
 mod builder;
@@ -99,6 +100,8 @@ mod spin_lock;
 mod sync;
 mod table;
 mod ticket;
+mod tier;
+mod tiers;
 mod wait;
 mod waiter;
 mod window;
@@ -148,6 +151,7 @@ pub use respond::{Described, HasFields, HttpRateLimitLayer, WithFields};
 #[cfg(feature = "persist")]
 pub use saved::{Restored, Snapshot};
 pub use ticket::Spent;
+pub use tier::{ByTier, PutInTier, QuotaFor, Tier, UnknownTier};
 pub use wait::{RateWait, Waiting};
 #[cfg(feature = "calendar")]
 pub use zone::{Zone, ZoneError};
