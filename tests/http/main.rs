@@ -10,3 +10,4 @@ mod layered;
 mod logins;
 mod nested;
 mod support;
+mod tiers;

@@ -117,15 +117,21 @@ impl RateAsk {
     }
 }
 
-impl<K, C, X, D, T> RateAsk<K, C, X, D, T> {
-    #[cfg_attr(
-        not(feature = "http"),
-        expect(dead_code, reason = "only an answer tells it")
-    )]
-    pub(crate) fn missing(&self) -> Missing {
+/// Tells what requests lack that have no key: a [`RateAsk`], whatever it reads.
+#[cfg(feature = "http")]
+pub trait TellMissing {
+    /// Where that is written down, once there was such a request.
+    fn missing(&self) -> Arc<OnceLock<MissingKey>>;
+}
+
+#[cfg(feature = "http")]
+impl<K, C, X, D, T> TellMissing for RateAsk<K, C, X, D, T> {
+    fn missing(&self) -> Missing {
         Arc::clone(&self.missing)
     }
+}
 
+impl<K, C, X, D, T> RateAsk<K, C, X, D, T> {
     pub(crate) fn with_key<K2>(self, key: K2) -> RateAsk<K2, C, X, D, T> {
         self.with(|_, cost, exempt, deadline, tier| (key, cost, exempt, deadline, tier))
     }

@@ -122,6 +122,8 @@ pub mod algorithm {
     pub use crate::window::{EXACT_ENTRIES, Log, MAX_ENTRIES, Rolling};
 }
 
+#[cfg(feature = "http")]
+pub use ask::TellMissing;
 pub use ask::{Cost, Deadline, RateAsk, RateDemand};
 pub use bans::Ban;
 pub use builder::{DEFAULT_KEYS, RateLimiterBuilder};
@@ -151,7 +153,7 @@ pub use respond::{Described, HasFields, HttpRateLimitLayer, WithFields};
 #[cfg(feature = "persist")]
 pub use saved::{Restored, Snapshot};
 pub use ticket::Spent;
-pub use tier::{ByTier, PutInTier, QuotaFor, Tier, UnknownTier};
+pub use tier::{ByTier, PutInTier, QuotaFor, Tier, TieredAsk, UnknownTier};
 pub use wait::{RateWait, Waiting};
 #[cfg(feature = "calendar")]
 pub use zone::{Zone, ZoneError};

@@ -1,7 +1,9 @@
 //! What all clones of a limiter share: settings, accounts and those who wait.
 
+use std::sync::Arc;
+#[cfg(feature = "persist")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use buttress_core::time::Instant;

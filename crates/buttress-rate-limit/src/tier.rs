@@ -75,6 +75,9 @@ pub struct ByTier<F> {
     limiter: RateLimiter,
 }
 
+/// A [`RateAsk`] that puts keys into tiers.
+pub type TieredAsk<K, C, X, D, F> = RateAsk<K, C, X, D, ByTier<F>>;
+
 impl<Req, F: QuotaFor<Req>> PutInTier<Req> for ByTier<F> {
     fn put_in_tier(&self, request: &Req, key: KeyHash) -> KeyHash {
         let Some(name) = self.function.tier(request) else {
@@ -143,10 +146,7 @@ impl<K, U, X, D, T, A, C, R> RateLimitLayer<RateAsk<K, U, X, D, T>, A, C, R> {
     /// [`RateLimiter::unknown_tier`] tells it. What decides who gets more must not be the caller's own word:
     /// look the key up, and do not read the tier from a header of his.
     #[must_use]
-    pub fn quota_for<F>(
-        self,
-        function: F,
-    ) -> RateLimitLayer<RateAsk<K, U, X, D, ByTier<F>>, A, C, R> {
+    pub fn quota_for<F>(self, function: F) -> RateLimitLayer<TieredAsk<K, U, X, D, F>, A, C, R> {
         let limiter = self.limiter.clone();
         self.asking(|ask| ask.with_tier(ByTier { function, limiter }))
     }
