@@ -2,10 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use buttress_core::KeyHash;
-
 use crate::account::Account;
-use crate::decision::{Refused, Side, check, refused_by_key};
 use crate::keyed::Keyed;
 use crate::limits::Settings;
 use crate::rules::Rules;
@@ -104,43 +101,4 @@ impl One {
             .convert(rules(&self.settings), rules(settings), now);
         self.settings = Arc::clone(settings);
     }
-}
-
-/// Spends on both sides or on none.
-#[inline]
-pub(crate) fn spend_both(
-    key: KeyHash,
-    settings: &Settings,
-    account: &mut Account,
-    global: Option<&mut One>,
-    cost: u64,
-    now: u64,
-) -> Result<(), Refused> {
-    let rules = &settings.keyed(key).rules;
-    if let Some(global) = global {
-        return spend_on_two_sides(rules, account, global, cost, now);
-    }
-    account.admit(rules, cost, now).map_err(|refusal| {
-        let keyed = Side { rules, account };
-        refused_by_key(refusal, keyed, cost, now)
-    })
-}
-
-#[inline(never)]
-fn spend_on_two_sides(
-    rules: &Rules,
-    account: &mut Account,
-    global: &mut One,
-    cost: u64,
-    now: u64,
-) -> Result<(), Refused> {
-    let global_rules = &global.settings.global.rules;
-    let global_side = Side {
-        rules: global_rules,
-        account: &global.account,
-    };
-    check(Side { rules, account }, Some(global_side), cost, now)?;
-    account.spend(rules, cost, now);
-    global.account.spend(global_rules, cost, now);
-    Ok(())
 }

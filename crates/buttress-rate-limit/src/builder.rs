@@ -112,8 +112,7 @@ impl RateLimiterBuilder {
     ///
     /// The table is made when the first key comes, takes about 80 bytes a rated key, and never grows. When
     /// far more keys than rated are live, those that owe least are forgotten, and counted in
-    /// [`RateLimiterStatus::evicted`](crate::RateLimiterStatus::evicted). Every tier has a table of its own,
-    /// rated for as many.
+    /// [`RateLimiterStatus::evicted`](crate::RateLimiterStatus::evicted).
     #[must_use]
     pub fn keys(mut self, keys: usize) -> Self {
         self.keys = keys;

@@ -10,13 +10,15 @@ use buttress_core::time::Instant;
 use buttress_core::wall::{CivilTime, WallClock};
 use buttress_core::{KeyHash, LimitId, Now, PolicyId, Reason, Rejection, Seed};
 
-use crate::accounts::{Accounts, One, spend_both};
+use crate::account::Account;
+use crate::accounts::{Accounts, One};
 use crate::ask::RateDemand;
-use crate::decision::{Refused, Side, check};
+use crate::decision::{Refused, Side, check, refused_by_key};
 use crate::keyed::Keyed;
 use crate::limits::{Limits, Settings};
 use crate::penalties::Penalties;
 use crate::room::Room;
+use crate::rules::Rules;
 use crate::sync::{AtomicUsize, Mutex};
 use crate::table::Entry;
 use crate::ticket::Spent;
@@ -371,4 +373,43 @@ impl Shared {
             .by(limit)
             .violating(refused.violated)
     }
+}
+
+/// Spends on both sides or on none.
+#[inline]
+fn spend_both(
+    key: KeyHash,
+    settings: &Settings,
+    account: &mut Account,
+    global: Option<&mut One>,
+    cost: u64,
+    now: u64,
+) -> Result<(), Refused> {
+    let rules = &settings.keyed(key).rules;
+    if let Some(global) = global {
+        return spend_on_two_sides(rules, account, global, cost, now);
+    }
+    account.admit(rules, cost, now).map_err(|refusal| {
+        let keyed = Side { rules, account };
+        refused_by_key(refusal, keyed, cost, now)
+    })
+}
+
+#[inline(never)]
+fn spend_on_two_sides(
+    rules: &Rules,
+    account: &mut Account,
+    global: &mut One,
+    cost: u64,
+    now: u64,
+) -> Result<(), Refused> {
+    let global_rules = &global.settings.global.rules;
+    let global_side = Side {
+        rules: global_rules,
+        account: &global.account,
+    };
+    check(Side { rules, account }, Some(global_side), cost, now)?;
+    account.spend(rules, cost, now);
+    global.account.spend(global_rules, cost, now);
+    Ok(())
 }
