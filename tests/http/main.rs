@@ -9,5 +9,5 @@ mod exemptions;
 mod layered;
 mod logins;
 mod nested;
+mod plans;
 mod support;
-mod tiers;
