@@ -10,5 +10,6 @@ mod layered;
 mod logins;
 mod memory;
 mod nested;
+mod plans;
 mod support;
 mod timeouts;

@@ -1,5 +1,6 @@
 //! Choosing what a limiter enforces.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub struct RateLimiterBuilder {
     quotas: Vec<Quota>,
     global: Vec<Quota>,
     overrides: Vec<Override>,
+    tiers: BTreeMap<String, Vec<Quota>>,
     keys: usize,
     pub(crate) seed: Option<u64>,
     shadow: bool,
@@ -49,6 +51,7 @@ impl Default for RateLimiterBuilder {
             quotas: Vec::new(),
             global: Vec::new(),
             overrides: Vec::new(),
+            tiers: BTreeMap::new(),
             keys: DEFAULT_KEYS,
             seed: None,
             shadow: false,
@@ -78,6 +81,15 @@ impl RateLimiterBuilder {
     #[must_use]
     pub fn global(mut self, quotas: impl IntoIterator<Item = Quota>) -> Self {
         self.global.extend(quotas);
+        self
+    }
+
+    /// Adds a tier: other quotas for the keys that are put into it. What this means:
+    /// [`RateLimitLayer::tier`](crate::RateLimitLayer::tier). Of one name the last holds.
+    #[must_use]
+    pub fn tier(mut self, name: &str, quotas: impl IntoIterator<Item = Quota>) -> Self {
+        self.tiers
+            .insert(name.to_owned(), quotas.into_iter().collect());
         self
     }
 
@@ -156,8 +168,8 @@ impl RateLimiterBuilder {
     ///
     /// # Errors
     ///
-    /// If there is no quota, an override without one, more than sixteen concern one request, or no instances
-    /// share them.
+    /// If there is no quota, an override or a tier without one, a tier without a name that can be written,
+    /// more than 63 tiers, more than sixteen quotas that concern one request, or no instances share them.
     pub fn build(self) -> Result<RateLimiter, LimitsError> {
         let seed = self.seed.map_or_else(Seed::random, Seed::fixed);
         self.build_with(seed)
@@ -169,14 +181,19 @@ impl RateLimiterBuilder {
         let limits = Limits {
             quotas: self.quotas,
             global: self.global,
+            tiers: self.tiers,
             overrides: self.overrides.into_iter().map(hashed).collect(),
         };
         limits.check()?;
         let clock = self.wall_clock.unwrap_or_default();
+        let tiers = (!limits.tiers.is_empty()).then(|| limits.clone());
         let shared = Shared::new(limits, &clock, seed, self.keys, self.shadow);
         let limiter = RateLimiter {
             shared: Arc::new(shared),
         };
+        if let Some(limits) = tiers {
+            limiter.set_limits(limits)?;
+        }
         if self.instances != 1 {
             limiter.set_share_of(self.instances)?;
         }

@@ -81,8 +81,8 @@ impl Keyed {
         let general = self
             .general
             .get_or_init(|| Table::new(self.keys, settings, paced.known_bits()));
-        let overridden = settings.limits.overrides.keys();
-        let overridden: Vec<_> = overridden.map(|&key| (paced.homes(key), key)).collect();
+        let overridden = settings.overridden();
+        let overridden: Vec<_> = overridden.map(|key| (paced.homes(key), key)).collect();
         for index in 0..paced.len() {
             let bucket = paced.lock(index);
             let old = paced.settings_of(&bucket);

@@ -34,6 +34,7 @@
 //! ([`share_of`](RateLimitLayer::share_of)), or need a store.
 
 mod account;
+mod accounts;
 mod ask;
 mod bans;
 mod builder;
@@ -100,6 +101,8 @@ mod succession;
 mod sync;
 mod table;
 mod ticket;
+mod tier;
+mod tiers;
 mod wait;
 mod waiter;
 mod window;
@@ -120,6 +123,8 @@ pub mod algorithm {
     pub use crate::window::{EXACT_ENTRIES, Log, MAX_ENTRIES, Rolling};
 }
 
+#[cfg(feature = "http")]
+pub use ask::TellMissing;
 pub use ask::{Cost, Deadline, RateAsk, RateDemand};
 pub use bans::Ban;
 pub use builder::{DEFAULT_KEYS, RateLimiterBuilder};
@@ -149,6 +154,7 @@ pub use respond::{Described, HasFields, HttpRateLimitLayer, WithFields};
 #[cfg(feature = "persist")]
 pub use saved::{Restored, Snapshot};
 pub use ticket::Spent;
+pub use tier::{ByTier, PutInTier, QuotaFor, Tier, TieredAsk, UnknownTier};
 pub use wait::{RateWait, Waiting};
 #[cfg(feature = "calendar")]
 pub use zone::{Zone, ZoneError};

@@ -141,7 +141,7 @@ impl Table {
     /// Takes every account along to other settings.
     pub(crate) fn change(&self, settings: &Arc<Settings>, now: u64) {
         // What other quotas are kept for is told by the whole key.
-        for &key in settings.limits.overrides.keys() {
+        for key in settings.overridden() {
             self.with(key, now, |_| ());
         }
         for bucket in &self.buckets {
