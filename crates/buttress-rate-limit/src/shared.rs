@@ -10,7 +10,6 @@ use buttress_core::time::Instant;
 use buttress_core::wall::{CivilTime, WallClock};
 use buttress_core::{KeyHash, LimitId, Now, PolicyId, Reason, Rejection, Seed};
 
-use crate::account::Account;
 use crate::accounts::{Accounts, One};
 use crate::ask::RateDemand;
 use crate::decision::{self, Refused, Side, check};
