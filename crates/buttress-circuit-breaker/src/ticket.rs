@@ -111,12 +111,15 @@ impl Stamp {
 
 impl Ticket for CircuitTicket {
     #[inline]
-    fn head(&mut self, _: Outcome, now: &Now) {
+    fn head(&mut self, outcome: Outcome, now: &Now) {
         if self.stamp.timing() == Timing::Running {
             let generation = self.stamp.generation();
             let waited = self.stamp.waited(&self.cell, now);
             self.stamp = Stamp::new(generation, waited, Timing::Stopped);
-            self.cell.head(generation, waited, now);
+            // How long it took to be refused further in tells nothing of the upstream.
+            if outcome != Outcome::Refused {
+                self.cell.head(generation, waited, now);
+            }
         }
     }
 

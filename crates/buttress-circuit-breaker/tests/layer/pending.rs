@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use buttress_circuit_breaker::{CircuitBreakerLayer, CircuitDemand, Settings, State};
-use buttress_core::{KeyHash, Now, Outcome, Policy};
+use buttress_core::{End, KeyHash, Now, Outcome, Policy, Usage};
 use futures_util::poll;
 use tokio::time::advance;
 use tower::{Layer, Service, ServiceExt};
@@ -74,6 +74,24 @@ async fn who_waits_for_a_place_learns_of_a_slow_probe_when_its_head_comes() {
     advance(10 * SECOND).await;
     assert!(waits.await.unwrap());
     drop(probe);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_refused_further_in_gives_its_place_back_however_late() {
+    let layer = at(1).slow_call(SECOND).classify(by_status);
+    let breaker = layer.breaker().clone();
+    send(&layer.layer(upstream()), FAILS).await.unwrap();
+    advance(10 * SECOND).await;
+    let key = KeyHash::EVERYONE;
+    let mut probe = breaker
+        .try_admit(&CircuitDemand { key }, &Now::new())
+        .unwrap();
+    advance(2 * SECOND).await;
+    probe.head(Outcome::Refused, &Now::new());
+    assert_eq!(breaker.state(), State::HalfOpen);
+    probe.end(End::Settled(Outcome::Refused, Usage::default()), &Now::new());
+    assert_eq!(breaker.state(), State::HalfOpen);
+    assert_eq!(breaker.metrics().probes_out, 0);
 }
 
 #[tokio::test(start_paused = true)]
