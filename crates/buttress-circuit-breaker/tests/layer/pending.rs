@@ -89,7 +89,10 @@ async fn a_probe_that_is_refused_further_in_gives_its_place_back_however_late() 
     advance(2 * SECOND).await;
     probe.head(Outcome::Refused, &Now::new());
     assert_eq!(breaker.state(), State::HalfOpen);
-    probe.end(End::Settled(Outcome::Refused, Usage::default()), &Now::new());
+    probe.end(
+        End::Settled(Outcome::Refused, Usage::default()),
+        &Now::new(),
+    );
     assert_eq!(breaker.state(), State::HalfOpen);
     assert_eq!(breaker.metrics().probes_out, 0);
 }
