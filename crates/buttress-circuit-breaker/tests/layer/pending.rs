@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use buttress_circuit_breaker::{CircuitBreakerLayer, CircuitDemand, Settings, State};
-use buttress_core::{End, KeyHash, Now, Outcome, Policy, Usage};
+use buttress_core::{End, KeyHash, Now, Outcome, Policy};
 use futures_util::poll;
 use tokio::time::advance;
 use tower::{Layer, Service, ServiceExt};
@@ -89,10 +89,7 @@ async fn a_probe_that_is_refused_further_in_gives_its_place_back_however_late() 
     advance(2 * SECOND).await;
     probe.head(Outcome::Refused, &Now::new());
     assert_eq!(breaker.state(), State::HalfOpen);
-    probe.end(
-        End::Settled(Outcome::Refused, Usage::default()),
-        &Now::new(),
-    );
+    probe.end(End::Settled(Outcome::Refused, None), &Now::new());
     assert_eq!(breaker.state(), State::HalfOpen);
     assert_eq!(breaker.metrics().probes_out, 0);
 }
