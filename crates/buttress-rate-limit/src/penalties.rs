@@ -47,6 +47,12 @@ impl Penalties {
         now < self.latest.load(Ordering::Relaxed)
     }
 
+    /// Whether refusals are counted, or were.
+    #[inline]
+    pub(crate) fn are_kept(&self) -> bool {
+        self.made.get().is_some()
+    }
+
     /// Works with the offenders, and has decisions see what came of it.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Entries) -> R) -> R {
         let book = self.made.get_or_init(Box::default);

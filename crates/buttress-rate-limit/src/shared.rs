@@ -135,6 +135,9 @@ impl Shared {
         {
             return match answer {
                 Ok(at) => Ok(Spent::new(demand, at)),
+                Err(refused) if !self.penalties.are_kept() && !self.has(SHADOW) => {
+                    Err(self.rejection(demand.key, Reason::RateLimit, &refused))
+                }
                 Err(refused) => self.refuse(demand, Reason::RateLimit, refused, nanos),
             };
         }
