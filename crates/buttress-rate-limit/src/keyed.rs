@@ -184,10 +184,7 @@ fn run<R>(
     f: impl FnOnce(Entry<'_>) -> R,
 ) -> (R, Span) {
     let pace = paced.pace_of(bucket);
-    let now = match bucket.may_be_late(now) {
-        true => now.max(clock()),
-        false => now,
-    };
+    let now = bucket.time(now, clock);
     let mut account = Account::paced(pace.lengthen(tat));
     let mut counts = Counts::default();
     let result = f(Entry {

@@ -191,6 +191,14 @@ impl Locked<'_> {
         }
     }
 
+    /// The time to decide by: `now`, or, if somebody may have decided here later, what `clock` reads.
+    pub(crate) fn time(&self, now: u64, clock: impl Fn() -> u64) -> u64 {
+        match self.may_be_late(now) {
+            true => now.max(clock()),
+            false => now,
+        }
+    }
+
     /// Whether somebody may have decided here at a later time than `now`, which was read before the lock was
     /// taken. Sometimes wrongly true, never wrongly false while a thread is less than half an hour behind.
     pub(crate) fn may_be_late(&self, now: u64) -> bool {

@@ -106,16 +106,19 @@ impl PacedTable {
                 Some(Ok(now))
             }
             _ if bucket.may_be_late(now) => {
-                let now = now.max(clock());
+                let now = bucket.time(now, clock);
                 Some(self.spend_late(&bucket, slot, (&pace, cost, now), count_refusal))
             }
-            verdict => {
-                if count_refusal {
-                    self.add(bucket.count_refused());
-                }
-                Some(Err(refused(verdict)))
-            }
+            verdict => Some(Err(self.refuse(&bucket, verdict, count_refusal))),
         }
+    }
+
+    #[inline]
+    fn refuse(&self, bucket: &Locked<'_>, verdict: Verdict<Span>, is_counted: bool) -> Refused {
+        if is_counted {
+            self.add(bucket.count_refused());
+        }
+        refused(verdict)
     }
 
     /// A clock that was read before the lock was taken may be a little behind the one of whoever held the
@@ -135,12 +138,7 @@ impl PacedTable {
                 self.add(bucket.count_admitted(now));
                 Ok(now)
             }
-            verdict => {
-                if count_refusal {
-                    self.add(bucket.count_refused());
-                }
-                Err(refused(verdict))
-            }
+            verdict => Err(self.refuse(bucket, verdict, count_refusal)),
         }
     }
 
@@ -161,10 +159,7 @@ impl PacedTable {
         }
         if let Some((bucket, slot)) = both.find(homes.tag) {
             let pace = self.paces[bucket.pace()].get()?;
-            let now = match bucket.may_be_late(now) {
-                true => now.max(clock()),
-                false => now,
-            };
+            let now = bucket.time(now, clock);
             return Some(self.spend_late(bucket, slot, (&pace, cost, now), count_refusal));
         }
         let chosen = both.roomier(now);
@@ -175,12 +170,7 @@ impl PacedTable {
                 self.add(both.get(chosen).count_admitted(now));
                 Ok(now)
             }
-            verdict => {
-                if count_refusal {
-                    self.add(both.get(chosen).count_refused());
-                }
-                Err(refused(verdict))
-            }
+            verdict => Err(self.refuse(both.get(chosen), verdict, count_refusal)),
         })
     }
 

@@ -147,7 +147,8 @@ impl Shared {
     #[inline(never)]
     fn try_spend_on_accounts(&self, demand: &RateDemand, nanos: u64) -> Result<Spent, Rejection> {
         let result = match demand.cost > 0 && self.has_waiters() {
-            false => self.spend(demand.key, demand.cost, nanos, true),
+            // That the key's quota is not all there is to it is known by now.
+            false => self.spend_on_accounts(demand.key, demand.cost, nanos, true),
             true => self.spend_after_waiters(demand, nanos),
         };
         match result {
@@ -235,10 +236,11 @@ impl Shared {
         if cost == 0 || key == KeyHash::EVERYONE {
             return None;
         }
-        let accounts = match self.flags.load(Ordering::Relaxed) & (KEYED | TIERED) {
+        const KEYED_IN_TIERS: u8 = KEYED | TIERED;
+        let accounts = match self.flags.load(Ordering::Relaxed) & (KEYED_IN_TIERS | GLOBAL) {
             KEYED => &self.untiered,
-            0 | TIERED => return None,
-            _ => return self.spend_alone_in_tier(key, cost, now, count_refusal),
+            KEYED_IN_TIERS => return self.spend_alone_in_tier(key, cost, now, count_refusal),
+            _ => return None,
         };
         let paced = accounts.table()?.paced()?;
         paced.spend(key, cost, now, count_refusal, || self.clock())
