@@ -17,7 +17,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut report = Report::new(&machine::describe(), count_allocations(&options)?);
     let mut output = io::stdout().lock();
     writeln!(output, "{}", report.text())?;
-    for make in cases::ONE_THREAD.iter().chain(cases::SEVERAL_THREADS) {
+    let large = if options.quick { &[] } else { cases::LARGE };
+    let makes = cases::ONE_THREAD.iter().chain(cases::SEVERAL_THREADS);
+    for make in makes.chain(large) {
         let mut group = make();
         group.retain(&options.filters);
         if group.cases.is_empty() {

@@ -23,6 +23,24 @@ pub fn calls<R>(mut f: impl FnMut(usize) -> R) -> impl FnMut(u64) -> Duration {
     }
 }
 
+/// Calls a function in a loop, and tells how long all calls would have taken had each been as slow as the
+/// slowest.
+pub fn worst_call<R>(mut f: impl FnMut(usize) -> R) -> impl FnMut(u64) -> Duration {
+    let mut index = 0_usize;
+    move |count| {
+        let mut worst = Duration::ZERO;
+        let mut before = now();
+        for _ in 0..count {
+            black_box(f(black_box(index)));
+            index = index.wrapping_add(1);
+            let after = now();
+            worst = worst.max(after - before);
+            before = after;
+        }
+        worst.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+}
+
 /// Calls a function in a loop on two threads at once, half as often on each. The time is that of all
 /// calls together.
 pub fn calls_on_two_threads<R>(f: impl Fn(usize) -> R + Sync) -> impl FnMut(u64) -> Duration {

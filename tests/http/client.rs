@@ -1,86 +1,21 @@
 //! Limits around clients.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get as on_get;
 use buttress::{Error, Quota, RateLimitLayer, Reason, Rejection};
-use futures_util::future::{BoxFuture, join_all};
-use http::{Request, Uri};
-use hyper::rt::{Read, ReadBufCursor, Write};
+use futures_util::future::join_all;
+use http::Request;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::DuplexStream;
-use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
+use hyper_util::rt::TokioExecutor;
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
+use crate::memory::in_memory;
 use crate::support::{client, serve};
-
-/// Connects to an app in memory, so that a paused clock stands still while bytes are on their way.
-fn in_memory(
-    app: Router,
-) -> impl Service<Uri, Response = Pipe, Error = Infallible, Future: Unpin + Send> + Clone + Send + Sync
-{
-    service_fn(
-        move |_: Uri| -> BoxFuture<'static, Result<Pipe, Infallible>> {
-            let (near, far) = tokio::io::duplex(64 * 1024);
-            let service = TowerToHyperService::new(app.clone());
-            let connection = hyper::server::conn::http1::Builder::new();
-            tokio::spawn(connection.serve_connection(TokioIo::new(far), service));
-            Box::pin(std::future::ready(Ok(Pipe(TokioIo::new(near)))))
-        },
-    )
-}
-
-/// A pipe as hyper's client takes it.
-struct Pipe(TokioIo<DuplexStream>);
-
-impl Connection for Pipe {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
-impl Read for Pipe {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
-    }
-}
-
-impl Write for Pipe {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, buffer)
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
-    }
-}
 
 /// Asks for a page as often at once, and tells which statuses came and how long all took.
 async fn ask<S, B>(service: S, times: usize) -> (Vec<u16>, Duration)

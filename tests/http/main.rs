@@ -8,6 +8,8 @@ mod concurrency;
 mod exemptions;
 mod layered;
 mod logins;
+mod memory;
 mod nested;
+mod plans;
 mod support;
 mod timeouts;

@@ -8,7 +8,7 @@ use buttress_rate_limit::{Quota, RateDemand, RateLimiter};
 use governor::clock::Clock;
 
 use super::{CLIENTS, clients, peers, plenty, scarce};
-use crate::case::{Case, Group, Unit};
+use crate::case::{Aim, Case, Group, Unit};
 use crate::drive::{calls, calls_on_two_threads};
 
 const STD: &str = "governor, std clock";
@@ -39,12 +39,22 @@ pub(super) fn one_refused() -> Group {
 
 /// Every client has its own limit, and none is used up.
 pub(super) fn keyed_admitted() -> Group {
-    keyed("limiter, 1,024 keys, admitted", plenty(), peers::plenty())
+    keyed(
+        "limiter, 1,024 keys, admitted",
+        plenty(),
+        peers::plenty(),
+        0.8,
+    )
 }
 
 /// Every client has its own limit, and all are used up.
 pub(super) fn keyed_refused() -> Group {
-    keyed("limiter, 1,024 keys, refused", scarce(), peers::scarce())
+    keyed(
+        "limiter, 1,024 keys, refused",
+        scarce(),
+        peers::scarce(),
+        0.7,
+    )
 }
 
 /// One client sends everything.
@@ -98,7 +108,7 @@ fn governor<C: Clock + 'static>(name: &'static str, quota: governor::Quota, cloc
     Case::new(name, calls(move |_| limiter.check().is_ok()))
 }
 
-fn keyed(name: &'static str, quota: Quota, peers_quota: governor::Quota) -> Group {
+fn keyed(name: &'static str, quota: Quota, peers_quota: governor::Quota, aim: f64) -> Group {
     let ours = RateLimiter::new(quota);
     let keys = clients();
     let cases = vec![
@@ -106,7 +116,8 @@ fn keyed(name: &'static str, quota: Quota, peers_quota: governor::Quota) -> Grou
         Case::new(
             OURS,
             calls(move |index| ours.check(keys[index % CLIENTS], 1)),
-        ),
+        )
+        .aim(Aim::Times(STD, aim)),
         governor_keyed(STD, peers_quota, peers::STD),
         governor_keyed(QUANTA, peers_quota, peers::quanta()),
     ];
@@ -135,7 +146,8 @@ fn several(name: &'static str, keys: &[IpAddr]) -> Group {
         Case::new(
             OURS,
             calls_on_two_threads(move |index| ours.check(ours_keys[index % CLIENTS], 1)),
-        ),
+        )
+        .aim(Aim::Share(1.7)),
         Case::new(
             STD,
             calls_on_two_threads(move |index| std.check_key(&std_keys[index % CLIENTS]).is_ok()),

@@ -6,6 +6,7 @@ mod breaker_peers;
 mod http;
 mod layer;
 mod limiter;
+mod many_keys;
 mod peers;
 mod retry;
 
@@ -38,6 +39,14 @@ pub const SEVERAL_THREADS: &[Make] = &[
     limiter::two_threads,
     limiter::two_threads_hot_key,
     axum_server::end_to_end,
+];
+
+/// Groups that take hundreds of megabytes and seconds to set up.
+pub const LARGE: &[Make] = &[
+    many_keys::million,
+    many_keys::million_texts,
+    many_keys::ten_million,
+    many_keys::running_out,
 ];
 
 /// How many clients there are; a power of two.

@@ -35,6 +35,10 @@ pub(super) fn scarce() -> Quota {
     period(SCARCE)
 }
 
+pub(super) fn hourly(units: u32) -> Quota {
+    Quota::per_hour(NonZeroU32::new(units).expect("some units"))
+}
+
 fn period(period: Duration) -> Quota {
     Quota::with_period(period).expect("a period above zero")
 }
@@ -54,8 +58,14 @@ pub(super) fn keyed<C: Clock>(quota: Quota, clock: C) -> Keyed<C> {
     RateLimiter::dashmap_with_clock(quota, clock)
 }
 
-pub(super) type Keyed<C> =
-    RateLimiter<IpAddr, DashMapStateStore<IpAddr>, C, NoOpMiddleware<<C as Clock>::Instant>>;
+pub(super) type Keyed<C> = KeyedBy<IpAddr, C>;
+
+pub(super) fn keyed_by_text<C: Clock>(quota: Quota, clock: C) -> KeyedBy<String, C> {
+    RateLimiter::dashmap_with_clock(quota, clock)
+}
+
+pub(super) type KeyedBy<K, C> =
+    RateLimiter<K, DashMapStateStore<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 pub(super) fn ratelimit_plenty() -> Ratelimiter {
     Ratelimiter::builder(1)

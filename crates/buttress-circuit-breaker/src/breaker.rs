@@ -12,6 +12,7 @@ use buttress_core::{
 };
 
 use crate::cell::Cell;
+use crate::key_circuit::KeyCircuit;
 use crate::keyed::Keyed;
 use crate::metrics::{CircuitMetrics, Snapshot};
 use crate::settings::Settings;
@@ -55,7 +56,7 @@ pub struct CircuitDemand {
 /// circuit.
 #[derive(Clone)]
 pub struct CircuitBreaker {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     everyone: Arc<Cell>,
     keyed: Arc<Keyed>,
 }
@@ -87,7 +88,8 @@ impl CircuitBreaker {
         (*self.shared.current.lock().settings).clone()
     }
 
-    /// Puts other settings in force. States stay; an open circuit stays open for as long as it was to be; a
+    /// Puts other settings in force. States stay, an open circuit stays open for as long as it was to be, and
+    /// open times go on growing from where they were. A window of calls keeps those that it has room for; a
     /// window that gets another shape is emptied.
     ///
     /// # Errors
@@ -95,10 +97,9 @@ impl CircuitBreaker {
     /// If the settings make no sense; then nothing changes.
     pub fn set(&self, settings: Settings) -> Result<(), SettingsError> {
         settings.check()?;
-        let settings = Arc::new(settings);
-        self.shared.current.lock().settings = Arc::clone(&settings);
+        self.shared.current.lock().settings = Arc::new(settings);
         for cell in self.all() {
-            cell.set(Arc::clone(&settings));
+            cell.set_as_all();
         }
         Ok(())
     }
@@ -196,7 +197,7 @@ impl CircuitBreaker {
     fn tell(&self, state: State) {
         self.shared.current.lock().told = state;
         for cell in self.all() {
-            cell.tell(state);
+            cell.tell_as_all();
         }
     }
 
@@ -206,14 +207,28 @@ impl CircuitBreaker {
         all
     }
 
-    fn get(&self, key: KeyHash) -> Option<Arc<Cell>> {
+    pub(crate) fn get(&self, key: KeyHash) -> Option<Arc<Cell>> {
         match key {
             KeyHash::EVERYONE => Some(Arc::clone(&self.everyone)),
             key => self.keyed.get(key),
         }
     }
 
-    fn get_or_make(&self, key: KeyHash, now: &Now) -> Option<Arc<Cell>> {
+    #[inline(never)]
+    fn admit_key(&self, key: KeyHash, now: &Now) -> Result<Permit<CircuitTicket>, Rejection> {
+        let Some(cell) = self.keyed.get_or_make(key, &self.shared, now) else {
+            if self.shared.current.lock().told == State::ForcedOpen {
+                // A circuit that would be made now refuses.
+                Cell::new(key, Arc::clone(&self.shared)).admit(now)?;
+            }
+            self.keyed.count_unwatched();
+            return Ok(Permit::exempt());
+        };
+        let word = cell.admit(now)?;
+        Ok(Permit::new(CircuitTicket::new(cell, word, now)))
+    }
+
+    pub(crate) fn get_or_make(&self, key: KeyHash, now: &Now) -> Option<Arc<Cell>> {
         match key {
             KeyHash::EVERYONE => Some(Arc::clone(&self.everyone)),
             key => self.keyed.get_or_make(key, &self.shared, now),
@@ -242,15 +257,11 @@ impl Policy for CircuitBreaker {
         demand: &CircuitDemand,
         now: &Now,
     ) -> Result<Permit<CircuitTicket>, Rejection> {
-        if demand.key == KeyHash::EVERYONE {
-            let word = self.everyone.admit(now)?;
-            let cell = Arc::clone(&self.everyone);
-            return Ok(Permit::new(CircuitTicket::new(cell, word, now)));
+        if demand.key != KeyHash::EVERYONE {
+            return self.admit_key(demand.key, now);
         }
-        let Some(cell) = self.keyed.get_or_make(demand.key, &self.shared, now) else {
-            return Ok(Permit::new(CircuitTicket::unwatched()));
-        };
-        let word = cell.admit(now)?;
+        let word = self.everyone.admit(now)?;
+        let cell = Arc::clone(&self.everyone);
         Ok(Permit::new(CircuitTicket::new(cell, word, now)))
     }
 
@@ -270,67 +281,12 @@ impl Describe for CircuitBreaker {
 
 impl fmt::Debug for CircuitBreaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // No lock may be held while the state is asked for.
+        let settings = Arc::clone(&self.shared.current.lock().settings);
         f.debug_struct("CircuitBreaker")
-            .field("settings", &self.shared.current.lock().settings)
+            .field("settings", &settings)
             .field("state", &self.state())
             .finish_non_exhaustive()
-    }
-}
-
-/// The circuit of one key.
-#[derive(Clone, Debug)]
-pub struct KeyCircuit {
-    breaker: CircuitBreaker,
-    key: KeyHash,
-}
-
-impl KeyCircuit {
-    /// Its state; one that no call has made yet is as one that would be made now.
-    #[must_use]
-    pub fn state(&self) -> State {
-        match self.breaker.get(self.key) {
-            Some(cell) => cell.state(),
-            None => self.breaker.shared.current.lock().told,
-        }
-    }
-
-    /// What it has seen; none if no call has made it yet, or if it was forgotten.
-    #[must_use]
-    pub fn metrics(&self) -> Option<CircuitMetrics> {
-        let cell = self.breaker.get(self.key)?;
-        Some(CircuitMetrics::new(&cell.seen(&Now::new())))
-    }
-
-    /// Refuses every call of this key, until [`reset`](Self::reset). False if there is no room for it.
-    pub fn force_open(&self) -> bool {
-        self.tell(State::ForcedOpen)
-    }
-
-    /// Lets every call of this key through and goes on counting. False if there is no room for it.
-    pub fn force_closed(&self) -> bool {
-        self.tell(State::ForcedClosed)
-    }
-
-    /// Lets every call of this key through and looks at none. False if there is no room for it.
-    pub fn disable(&self) -> bool {
-        self.tell(State::Disabled)
-    }
-
-    /// Lets every call of this key through and counts how often it would have tripped. False if there is
-    /// no room for it.
-    pub fn metrics_only(&self) -> bool {
-        self.tell(State::MetricsOnly)
-    }
-
-    /// Closes it, empties its window, and takes back what was said by hand.
-    pub fn reset(&self) {
-        self.tell(State::Closed);
-    }
-
-    fn tell(&self, state: State) -> bool {
-        let cell = self.breaker.get_or_make(self.key, &Now::new());
-        let found = cell.map(|cell| cell.tell(state));
-        found.is_some()
     }
 }
 

@@ -10,14 +10,18 @@ use crate::circuit::Circuit;
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::state::{Change, State};
-use crate::sync::{AtomicU32, AtomicU64, Mutex};
+use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard};
 use crate::word::{Mode, Word};
 
 /// A circuit behind a lock, and a word that spares most calls the lock.
 ///
 /// The word changes its generation and its mode under the lock only. The run of failures in it is counted
 /// without: by compare-and-swap, so that a count never survives a change of generation.
+///
+/// The word lies next to the count of those who hold the cell, which every call writes: where a lean call
+/// needs the one it has the other.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Cell {
     word: AtomicU64,
     /// At how many failures in a row the circuit trips, for the mode that counts them in the word.
@@ -91,42 +95,82 @@ impl Cell {
         })
     }
 
+    /// Whether a call that went well changes nothing, of whichever generation it is.
+    #[inline]
+    pub(crate) fn is_without_failures(&self) -> bool {
+        let word = self.word();
+        word.mode() == Mode::Run && word.run() == 0
+    }
+
     /// Records a call that was admitted under a generation.
     #[inline]
     pub(crate) fn record(&self, generation: u32, call: Call, now: &Now) {
-        let mut word = self.word();
+        let word = self.word();
+        let is_watched = word.generation() == generation && word.mode() == Mode::Watched;
+        if !(is_watched && self.record_watched(word, call, now)) {
+            self.record_otherwise(generation, call, now);
+        }
+    }
+
+    #[inline(never)]
+    fn record_otherwise(&self, generation: u32, call: Call, now: &Now) {
         loop {
+            let word = self.word();
             if word.generation() != generation {
                 return;
             }
-            match word.mode() {
-                Mode::Unwatched => return,
-                Mode::Watched => return self.record_locked(generation, call, now),
+            let is_done = match word.mode() {
+                Mode::Watched => self.record_watched(word, call, now),
+                Mode::Run => self.record_run(word, call.kind, now),
                 Mode::Guarded => return self.record_probe(generation, call, now),
-                Mode::Run => {}
-            }
-            let run = match call.kind {
-                Kind::Success if word.run() == 0 => return,
-                Kind::Throttled => return,
-                Kind::Success => 0,
-                Kind::Failure => word.run() + 1,
+                Mode::Unwatched => return,
             };
-            if run >= self.in_a_row.load(Relaxed) {
-                return self.trip(generation, now);
-            }
-            match self.swap(word, word.with_run(run)) {
-                Ok(()) => return,
-                Err(current) => word = current,
+            if is_done {
+                return;
             }
         }
     }
 
+    /// Records a call in the window; not if the mode has changed.
     #[inline]
-    fn record_locked(&self, generation: u32, call: Call, now: &Now) {
+    fn record_watched(&self, word: Word, call: Call, now: &Now) -> bool {
+        if word.is_by_time() {
+            // Read here, so that nobody waits for the lock meanwhile.
+            now.get();
+        }
+        let mut circuit = self.circuit.lock();
+        if self.word() != word {
+            return false;
+        }
+        let generation = word.generation();
         let nanos = || self.shared.nanos(now);
-        self.change(false, |circuit| {
-            circuit.record(generation, call, nanos, || self.shared.draw());
-        });
+        circuit.record(generation, call, nanos, || self.shared.draw());
+        if circuit.generation() != generation {
+            self.tripped(circuit);
+        }
+        true
+    }
+
+    /// ## Closed => Open: nothing else that is watched ends by itself.
+    #[cold]
+    fn tripped(&self, circuit: MutexGuard<'_, Circuit>) {
+        let changed = self.publish(&circuit, State::Closed);
+        drop(circuit);
+        self.announce(changed);
+    }
+
+    /// Counts a call in the word; not if the word has changed.
+    fn record_run(&self, word: Word, kind: Kind, now: &Now) -> bool {
+        let run = match kind {
+            Kind::Success if word.run() == 0 => return true,
+            Kind::Throttled => return true,
+            Kind::Success => 0,
+            Kind::Failure => word.run() + 1,
+        };
+        if run >= self.in_a_row.load(Relaxed) {
+            return self.trip(word, now);
+        }
+        self.swap(word, word.with_run(run))
     }
 
     #[cold]
@@ -137,41 +181,20 @@ impl Cell {
         });
     }
 
-    /// Opens if one more failure still makes the run too long.
+    /// Opens, as one more failure makes the run too long; not if the word has changed.
     #[cold]
-    fn trip(&self, generation: u32, now: &Now) {
+    fn trip(&self, word: Word, now: &Now) -> bool {
         let nanos = self.shared.nanos(now);
         self.change(false, |circuit| {
-            if self.claims_trip(generation) {
+            // The lock is held: whoever still changes the run does so before this, or comes too late.
+            let generation = word.generation().wrapping_add(1);
+            let opening = Word::new(generation, Mode::Guarded, word.is_timed(), 0);
+            let claims = self.swap(word, opening);
+            if claims {
                 circuit.trip(nanos, || self.shared.draw());
             }
-        });
-    }
-
-    /// Adds a failure to the run, and tells whether it was the last one. The lock is held, so that only the
-    /// run can still change, until the generation is another.
-    fn claims_trip(&self, generation: u32) -> bool {
-        let mut word = self.word();
-        loop {
-            if word.generation() != generation || word.mode() != Mode::Run {
-                return false;
-            }
-            let run = word.run() + 1;
-            let is_last = run >= self.in_a_row.load(Relaxed);
-            let next = match is_last {
-                true => Word::new(
-                    generation.wrapping_add(1),
-                    Mode::Guarded,
-                    word.is_timed(),
-                    0,
-                ),
-                false => word.with_run(run),
-            };
-            match self.swap(word, next) {
-                Ok(()) => return is_last,
-                Err(current) => word = current,
-            }
-        }
+            claims
+        })
     }
 
     /// Hears how long the head of a call took.
@@ -179,13 +202,15 @@ impl Cell {
         let word = self.word();
         if word.generation() == generation && word.mode() == Mode::Guarded {
             let nanos = || self.shared.nanos(now);
-            self.change(false, |circuit| {
+            // It may open, and whoever waits for a place must learn until when.
+            self.change(true, |circuit| {
                 circuit.head(generation, waited, nanos, || self.shared.draw());
             });
         }
     }
 
     /// Gives back the place of a call of which nothing is known.
+    #[cold]
     pub(crate) fn give_back(&self, generation: u32) {
         let word = self.word();
         if word.generation() == generation && word.mode() == Mode::Guarded {
@@ -201,19 +226,29 @@ impl Cell {
         self.change(true, |circuit| circuit.tell(state));
     }
 
-    pub(crate) fn set(&self, settings: Arc<Settings>) {
+    /// Tells it what all circuits were told last, which is looked up under the lock: of two who tell
+    /// different things at once, all circuits and those that are made later end with the same one's.
+    pub(crate) fn tell_as_all(&self) {
+        self.change(true, |circuit| {
+            let told = self.shared.current.lock().told;
+            circuit.tell(told);
+        });
+    }
+
+    /// Goes by the settings that all circuits go by, looked up as what they are told.
+    pub(crate) fn set_as_all(&self) {
         {
             let mut circuit = self.circuit.lock();
+            let settings = Arc::clone(&self.shared.current.lock().settings);
             self.in_a_row.store(in_a_row(&settings), Relaxed);
             circuit.set(settings);
-            let mut word = self.word();
             loop {
+                let word = self.word();
                 if word.mode() == Mode::Run {
                     circuit.set_run(word.run());
                 }
-                match self.swap(word, word_of(&circuit)) {
-                    Ok(()) => break,
-                    Err(current) => word = current,
+                if self.swap(word, word_of(&circuit)) {
+                    break;
                 }
             }
         }
@@ -234,11 +269,13 @@ impl Cell {
         circuit.seen(nanos)
     }
 
-    /// How much would be forgotten with this circuit; none if it must not be.
+    /// How much would be forgotten with this circuit; none if it must not be, because a new one would be made
+    /// in another state.
     pub(crate) fn evidence(&self, now: &Now) -> Option<u64> {
         let seen = self.seen(now);
         let evidence = u64::from(seen.consecutive_failures) + seen.window.failed + seen.window.slow;
-        (seen.state == State::Closed).then_some(evidence)
+        let told = self.shared.current.lock().told;
+        (seen.state == told).then_some(evidence)
     }
 
     /// Changes the circuit under its lock, and tells of it once the lock is free.
@@ -255,13 +292,18 @@ impl Cell {
             };
             (result, changed)
         };
-        if let Some(change) = changed {
-            self.shared.announce(change);
-        }
+        // First those who wait: an observer may panic.
         if makes_room {
             self.shared.announce_room();
         }
+        self.announce(changed);
         result
+    }
+
+    fn announce(&self, changed: Option<Change>) {
+        if let Some(change) = changed {
+            self.shared.announce(change);
+        }
     }
 
     #[cold]
@@ -286,11 +328,11 @@ impl Cell {
     }
 
     #[inline]
-    fn swap(&self, from: Word, to: Word) -> Result<(), Word> {
+    fn swap(&self, from: Word, to: Word) -> bool {
         let swapped = self
             .word
             .compare_exchange(from.bits(), to.bits(), AcqRel, Acquire);
-        swapped.map(|_| ()).map_err(Word::from_bits)
+        swapped.is_ok()
     }
 }
 
@@ -298,7 +340,10 @@ fn word_of(circuit: &Circuit) -> Word {
     let settings = circuit.settings();
     let (mode, run) = match circuit.state() {
         State::Closed if settings.counts_runs_only() => (Mode::Run, circuit.run()),
-        State::Closed | State::ForcedClosed | State::MetricsOnly => (Mode::Watched, 0),
+        State::Closed | State::ForcedClosed | State::MetricsOnly => {
+            let by_time = !settings.counts_runs_only() && settings.window.is_of_time();
+            (Mode::Watched, by_time.into())
+        }
         State::Disabled => (Mode::Unwatched, 0),
         State::Open | State::HalfOpen | State::ForcedOpen => (Mode::Guarded, 0),
     };

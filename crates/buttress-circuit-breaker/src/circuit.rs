@@ -7,19 +7,10 @@ use std::sync::Arc;
 
 use crate::call::{Call, Kind, Refused, Seen};
 use crate::open_time::OpenTime;
+use crate::probes::Probes;
 use crate::settings::{Growth, Recovery, Settings, Window};
 use crate::state::State;
-use crate::window::{CallRing, Mark, Ring, Tally, TimeRing};
-
-/// The probes of a half-open circuit. They are kept apart from the window, which ages.
-#[derive(Clone, Copy, Debug, Default)]
-struct Probes {
-    out: u32,
-    good: u32,
-    trial: Tally,
-    /// When the last one was let through.
-    last: u64,
-}
+use crate::window::{CallRing, Mark, Ring, TimeRing};
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
@@ -76,16 +67,22 @@ impl Circuit {
         &self.settings
     }
 
-    /// Goes by other settings from now on. The state stays, and an open circuit stays open for as long as
-    /// it was to be; windows that have another shape are emptied.
+    /// Goes by other settings from now on. The state stays, an open circuit stays open for as long as it was
+    /// to be, and open times go on growing from where they were. A window of calls keeps those that it has
+    /// room for; a window that gets another shape is emptied.
     pub fn set(&mut self, settings: Arc<Settings>) {
-        let keeps_ring = settings.window == self.settings.window
-            && settings.counts_runs_only() == self.settings.counts_runs_only();
-        if !keeps_ring {
-            self.ring = ring(&settings);
+        match (&self.ring, settings.window) {
+            (Ring::Calls(held), Window::Calls(calls)) if !settings.counts_runs_only() => {
+                if settings.window != self.settings.window {
+                    self.ring = Ring::Calls(held.resized(calls));
+                }
+            }
+            (Ring::Time(_), Window::Time(_))
+                if !settings.counts_runs_only() && settings.window == self.settings.window => {}
+            _ => self.ring = ring(&settings),
         }
         self.slow_call = slow_call(&settings);
-        self.open_time = OpenTime::new(&settings);
+        self.open_time = self.open_time.under(&self.settings, &settings);
         self.settings = settings;
     }
 
@@ -126,7 +123,7 @@ impl Circuit {
         match &self.phase {
             Phase::Closed => Ok(()),
             Phase::Open { until } => self.is_over(*until, now),
-            Phase::HalfOpen(probes) => self.has_place(probes, now),
+            Phase::HalfOpen(probes) => probes.have_place(&self.settings, now),
             Phase::Told(State::ForcedOpen) => Err(Refused { wait: None }),
             Phase::Told(_) => Ok(()),
         }
@@ -150,7 +147,7 @@ impl Circuit {
             }
         }
         if let Phase::HalfOpen(probes) = self.phase
-            && self.has_room(&probes).is_err()
+            && !probes.have_room(&self.settings)
         {
             // ## HalfOpen => HalfOpen: the probes that are out count for nothing any more.
             self.enter(Phase::HalfOpen(Probes::default()));
@@ -284,34 +281,6 @@ impl Circuit {
         match first.checked_sub(now.into()) {
             None | Some(0) => Ok(()),
             Some(wait) => Err(Refused { wait: Some(wait) }),
-        }
-    }
-
-    fn has_place(&self, probes: &Probes, now: u64) -> Result<(), Refused> {
-        let refused = match self.has_room(probes) {
-            Ok(()) => return Ok(()),
-            Err(refused) => refused,
-        };
-        let Some(timeout) = self.settings.probe_timeout else {
-            return Err(refused);
-        };
-        let given_up = timeout.as_nanos() + u128::from(probes.last);
-        match given_up.checked_sub(now.into()) {
-            None | Some(0) => Ok(()),
-            wait => Err(Refused { wait }),
-        }
-    }
-
-    fn has_room(&self, probes: &Probes) -> Result<(), Refused> {
-        let has_room = match self.settings.recovery {
-            Recovery::Probes { at_once, .. } => probes.out < at_once,
-            Recovery::Trial { calls } => u64::from(probes.out) + probes.trial.calls < calls.into(),
-            Recovery::Swept { .. } => true,
-        };
-        if has_room {
-            Ok(())
-        } else {
-            Err(Refused { wait: None })
         }
     }
 

@@ -61,6 +61,12 @@ impl CircuitBreakerConfig {
         self.builder().build()
     }
 
+    /// Which calls the rates look at, for whoever aligns windows of time.
+    #[must_use]
+    pub const fn window(&self) -> Window {
+        self.settings.window
+    }
+
     /// A builder of such a breaker, for what no file says: to which instant windows are aligned.
     #[must_use]
     pub fn builder(&self) -> CircuitBreakerBuilder {

@@ -19,8 +19,8 @@ const MOST_PARTS: usize = 16;
 
 /// A bounded table of circuits, in parts with a lock each.
 ///
-/// A part that is full forgets the circuit that has least to tell, out of those that are closed and have no
-/// call in flight. If there is none of those among the ones it looks at, the newcomer's calls go unwatched:
+/// A part that is full forgets the circuit that has least to tell, out of those that are in the state in
+/// which a new one would be made and have no call in flight. If there is none of those among the ones it looks at, the newcomer's calls go unwatched:
 /// they are let through and counted.
 #[derive(Debug)]
 pub(crate) struct Keyed {
@@ -58,11 +58,12 @@ impl Keyed {
         if let Some(&place) = part.places.get(&key.get()) {
             return Some(Arc::clone(&part.cells[place]));
         }
-        let made = part.make(key, shared, self.room, now);
-        if made.is_none() {
-            self.unwatched.fetch_add(1, Ordering::Relaxed);
-        }
-        made
+        part.make(key, shared, self.room, now)
+    }
+
+    /// Counts a call that goes unwatched.
+    pub(crate) fn count_unwatched(&self) {
+        self.unwatched.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The circuit of a key, if there is one.

@@ -34,12 +34,14 @@ mod circuit;
 #[cfg(feature = "serde")]
 mod config;
 mod fallback;
+mod key_circuit;
 mod keyed;
 mod layer;
 mod metrics;
 mod open_time;
 mod pending;
 mod presets;
+mod probes;
 #[cfg(feature = "http")]
 mod respond;
 mod settings;
@@ -60,13 +62,14 @@ pub mod algorithm {
 }
 
 pub use ask::CircuitAsk;
-pub use breaker::{CircuitBreaker, CircuitBreakerBuilder, CircuitDemand, DEFAULT_KEYS, KeyCircuit};
+pub use breaker::{CircuitBreaker, CircuitBreakerBuilder, CircuitDemand, DEFAULT_KEYS};
 #[cfg(feature = "serde")]
 pub use config::{By, CircuitBreakerConfig};
 pub use fallback::{
     AnyError, Asking, Fallback, FallbackFuture, FallbackLayer, FallbackService, Function, Other,
     Refusals, StepsIn, Value,
 };
+pub use key_circuit::KeyCircuit;
 pub use layer::{CircuitBreakerLayer, CircuitBroken, Reclassify};
 pub use metrics::{CircuitMetrics, Snapshot};
 pub use pending::{PendingWhileOpen, PendingWhileOpenLayer};

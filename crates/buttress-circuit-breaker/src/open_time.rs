@@ -8,6 +8,23 @@ pub(crate) const MILLION: u64 = 1_000_000;
 /// Attonanoseconds in a nanosecond: what a product keeps below the nanosecond.
 const FINE: u128 = 1_000_000_000_000_000_000;
 
+/// Millionths, or a number that no setting allows.
+pub(crate) fn in_millionths(number: f64) -> u64 {
+    const UNITS: f64 = 1_000_000.0;
+    let scaled = (number * UNITS).round();
+    let is_exact = (scaled / UNITS - number).abs() <= number.abs() * 1e-12;
+    if !is_exact || !(0.0..=1e12).contains(&scaled) {
+        return u64::MAX;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number from 0 to 10^12"
+    )]
+    let millionths = scaled as u64;
+    millionths
+}
+
 /// The open times of a circuit, one after the other.
 ///
 /// A geometric time is carried on with eighteen decimals, so that `1.1` stays what it says: a power that
@@ -29,6 +46,29 @@ impl OpenTime {
             fine: 0,
             times: 0,
         }
+    }
+
+    /// The open times under other settings: as many steps further, if they grow in the same way.
+    pub(crate) fn under(&self, old: &Settings, settings: &Settings) -> Self {
+        let mut open_time = Self::new(settings);
+        let longest = settings.longest_open().as_nanos();
+        match (old.growth, settings.growth) {
+            (Growth::Times(_), Growth::Times(factor)) => {
+                open_time.times = self.times;
+                // What is longer than the longest, or never grows, grows no more.
+                let mut steps = if factor == MILLION { 0 } else { self.times };
+                while steps > 0 && open_time.whole <= longest {
+                    open_time.grow(settings, longest);
+                    steps -= 1;
+                }
+            }
+            (Growth::Plus { .. }, Growth::Plus { .. }) => {
+                open_time.times = self.times;
+                open_time.relax(settings, 0);
+            }
+            _ => {}
+        }
+        open_time
     }
 
     /// Takes the next open time in nanoseconds. `draw` is uniform over all numbers of 64 bits.
@@ -106,6 +146,24 @@ mod tests {
         assert_eq!(tail[6], 4_826_809);
         assert_eq!(tail[7], 6_274_851);
         assert_eq!(tail[10], 13_785_849);
+    }
+
+    #[test]
+    fn other_settings_carry_the_growth_on() {
+        let millis =
+            |millis| Settings::consecutive_failures(1).open_for(Duration::from_millis(millis));
+        let old = millis(1).open_growth(2.0);
+        let mut open_time = OpenTime::new(&old);
+        for _ in 0..3 {
+            open_time.take(&old, || 0);
+        }
+        let next = |settings: &Settings| open_time.under(&old, settings).take(settings, || 0);
+        assert_eq!(next(&old), 8_000_000);
+        assert_eq!(next(&millis(10).open_growth(1.1)), 13_310_000);
+        assert_eq!(next(&millis(10)), 10_000_000);
+        assert_eq!(next(&millis(10).open_growth(1_000.0)), 600_000_000_000);
+        // Envoy's times grow in another way, so they begin anew.
+        assert_eq!(next(&Settings::envoy_outlier()), 30_000_000_000);
     }
 
     #[test]

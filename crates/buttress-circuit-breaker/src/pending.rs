@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use buttress_core::time::later;
 use buttress_core::{KeyHash, Now, Policy, Rejection};
@@ -37,7 +37,7 @@ impl<S, L: Layer<S>> Layer<S> for PendingWhileOpenLayer<L> {
     fn layer(&self, inner: S) -> Self::Service {
         PendingWhileOpen {
             inner: self.layer.layer(inner),
-            breaker: self.breaker.clone(),
+            waiting: Waiting::new(&self.breaker),
             timer: None,
         }
     }
@@ -46,25 +46,57 @@ impl<S, L: Layer<S>> Layer<S> for PendingWhileOpenLayer<L> {
 /// A service behind a circuit breaker that is not ready while the circuit refuses.
 pub struct PendingWhileOpen<S> {
     inner: S,
-    breaker: CircuitBreaker,
+    waiting: Waiting,
     timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// The wait for room, which ends when the service goes away.
+struct Waiting {
+    breaker: CircuitBreaker,
+    /// The name under which the breaker knows of it, while it does.
+    waiter: Option<u64>,
+}
+
+impl Waiting {
+    fn new(breaker: &CircuitBreaker) -> Self {
+        Self {
+            breaker: breaker.clone(),
+            waiter: None,
+        }
+    }
+
+    fn begin(&mut self, waker: &Waker) {
+        let shared = &self.breaker.shared;
+        let waiter = *self.waiter.get_or_insert_with(|| shared.waiter());
+        shared.wait(waiter, waker);
+    }
+
+    fn end(&mut self) {
+        if let Some(waiter) = self.waiter.take() {
+            self.breaker.shared.wait_no_more(waiter);
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 impl<S> PendingWhileOpen<S> {
     /// Ready once the circuit would admit. What may change that wakes the task: time, and whatever the
     /// breaker announces.
     fn poll_circuit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Subscribed before the look, so that what changes in between wakes.
         if self.refusal(&Now::new()).is_none() {
-            self.timer = None;
-            return Poll::Ready(());
+            return self.is_ready();
         }
-        self.breaker.subscribe(cx.waker());
+        // Known before the second look, so that what changes in between wakes.
+        self.waiting.begin(cx.waker());
         loop {
             let now = Now::new();
             let Some(refusal) = self.refusal(&now) else {
-                self.timer = None;
-                return Poll::Ready(());
+                return self.is_ready();
             };
             let Some(wait) = refusal.retry_after() else {
                 self.timer = None;
@@ -86,11 +118,17 @@ impl<S> PendingWhileOpen<S> {
         }
     }
 
+    fn is_ready(&mut self) -> Poll<()> {
+        self.timer = None;
+        self.waiting.end();
+        Poll::Ready(())
+    }
+
     fn refusal(&self, now: &Now) -> Option<Rejection> {
         let everyone = CircuitDemand {
             key: KeyHash::EVERYONE,
         };
-        self.breaker.would_admit(&everyone, now).err()
+        self.waiting.breaker.would_admit(&everyone, now).err()
     }
 }
 
@@ -117,7 +155,7 @@ impl<S: Clone> Clone for PendingWhileOpen<S> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            breaker: self.breaker.clone(),
+            waiting: Waiting::new(&self.waiting.breaker),
             timer: None,
         }
     }
@@ -127,7 +165,7 @@ impl<S: fmt::Debug> fmt::Debug for PendingWhileOpen<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingWhileOpen")
             .field("inner", &self.inner)
-            .field("breaker", &self.breaker)
+            .field("breaker", &self.waiting.breaker)
             .finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::open_time::MILLION;
+use crate::open_time::{MILLION, in_millionths};
 use crate::settings_error::{SettingsError, counted, rate, timed};
 use crate::window::Tally;
 
@@ -22,6 +22,12 @@ pub enum Window {
     Calls(u32),
     /// The last so much time, in ten slices.
     Time(Duration),
+}
+
+impl Window {
+    pub(crate) const fn is_of_time(self) -> bool {
+        matches!(self, Self::Time(_))
+    }
 }
 
 impl From<u32> for Window {
@@ -348,12 +354,6 @@ impl Settings {
         self
     }
 
-    /// Which calls the rates look at.
-    #[must_use]
-    pub const fn looks_at(&self) -> Window {
-        self.window
-    }
-
     pub(crate) fn longest_open(&self) -> Duration {
         self.open_max.unwrap_or(DEFAULT_OPEN_MAX).max(self.open_for)
     }
@@ -381,21 +381,4 @@ impl Settings {
             Window::Time(_) => self.minimum_calls.into(),
         }
     }
-}
-
-/// Millionths, or a number that no setting allows.
-fn in_millionths(number: f64) -> u64 {
-    const UNITS: f64 = 1_000_000.0;
-    let scaled = (number * UNITS).round();
-    let is_exact = (scaled / UNITS - number).abs() <= number.abs() * 1e-12;
-    if !is_exact || !(0.0..=1e12).contains(&scaled) {
-        return u64::MAX;
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a whole number from 0 to 10^12"
-    )]
-    let millionths = scaled as u64;
-    millionths
 }

@@ -24,9 +24,17 @@ pub(crate) struct Shared {
     pub(crate) current: Mutex<Current>,
     pub(crate) journal: Arc<Journal>,
     observers: Mutex<Vec<Observer>>,
-    subscribers: Mutex<Vec<Waker>>,
+    subscribers: Mutex<Vec<Subscriber>>,
+    next_waiter: AtomicU64,
     pub(crate) refused: AtomicU64,
     draws: AtomicU64,
+}
+
+/// Somebody who wants to be woken when there is room.
+struct Subscriber {
+    /// Who waits, if it will say when it does so no more.
+    waiter: Option<u64>,
+    waker: Waker,
 }
 
 /// What a circuit that is made now begins with.
@@ -49,13 +57,14 @@ impl Shared {
             journal: Journal::new(),
             observers: Mutex::new(Vec::new()),
             subscribers: Mutex::new(Vec::new()),
+            next_waiter: AtomicU64::new(1),
             refused: AtomicU64::new(0),
             draws: AtomicU64::new(0),
         }
     }
 
     /// Nanoseconds since time zero.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn nanos(&self, now: &Now) -> u64 {
         let since = now.get().saturating_duration_since(self.epoch);
         let seconds = since.as_secs().saturating_mul(1_000_000_000);
@@ -74,9 +83,47 @@ impl Shared {
 
     pub(crate) fn subscribe(&self, waker: &Waker) {
         let mut subscribers = self.subscribers.lock();
-        if !subscribers.iter().any(|held| held.will_wake(waker)) {
-            subscribers.push(waker.clone());
+        let is_held = |held: &Subscriber| held.waiter.is_none() && held.waker.will_wake(waker);
+        if !subscribers.iter().any(is_held) {
+            let waker = waker.clone();
+            subscribers.push(Subscriber {
+                waiter: None,
+                waker,
+            });
         }
+    }
+
+    /// A name to wait under.
+    pub(crate) fn waiter(&self) -> u64 {
+        self.next_waiter.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Wakes a waiter once when there is room, unless it waits no more.
+    pub(crate) fn wait(&self, waiter: u64, waker: &Waker) {
+        let waker = waker.clone();
+        let mut subscribers = self.subscribers.lock();
+        let held = subscribers
+            .iter()
+            .position(|held| held.waiter == Some(waiter));
+        let gone = held.map(|place| subscribers.swap_remove(place));
+        subscribers.push(Subscriber {
+            waiter: Some(waiter),
+            waker,
+        });
+        drop(subscribers);
+        // A waker's drop is somebody else's code.
+        drop(gone);
+    }
+
+    /// Forgets a waiter, so that those who came and went do not pile up while nothing changes.
+    pub(crate) fn wait_no_more(&self, waiter: u64) {
+        let mut subscribers = self.subscribers.lock();
+        let held = subscribers
+            .iter()
+            .position(|held| held.waiter == Some(waiter));
+        let gone = held.map(|place| subscribers.swap_remove(place));
+        drop(subscribers);
+        drop(gone);
     }
 
     /// Tells those who watch of a change. No lock may be held.
@@ -95,8 +142,8 @@ impl Shared {
     /// Wakes those who wait for room. No lock may be held.
     pub(crate) fn announce_room(&self) {
         let subscribers = std::mem::take(&mut *self.subscribers.lock());
-        for waker in subscribers {
-            waker.wake();
+        for subscriber in subscribers {
+            subscriber.waker.wake();
         }
     }
 }

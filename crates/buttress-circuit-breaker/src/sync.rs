@@ -2,12 +2,13 @@
 
 #[cfg(not(buttress_loom))]
 pub(crate) use {
-    parking_lot::Mutex,
+    parking_lot::{Mutex, MutexGuard},
     std::sync::atomic::{AtomicU32, AtomicU64},
 };
 
 #[cfg(buttress_loom)]
 pub(crate) use {
+    loom::sync::MutexGuard,
     loom::sync::atomic::{AtomicU32, AtomicU64},
     model::Mutex,
 };

@@ -15,12 +15,18 @@ use crate::word::Word;
 /// longer than a slow call for the head is a failure. A slow probe is heard of when its head comes.
 #[derive(Debug)]
 pub struct CircuitTicket {
-    // None if there was no room to watch it.
-    cell: Option<Arc<Cell>>,
+    cell: Arc<Cell>,
+    stamp: Stamp,
+}
+
+/// When a call was admitted: two words, so that it travels in registers, and is not written in small pieces
+/// and read in large ones, for which a processor has to wait.
+#[derive(Clone, Copy, Debug)]
+struct Stamp {
     /// When the call began, then how long its head took.
     time: u64,
-    generation: u32,
-    timing: Timing,
+    /// The generation above, how the time is taken below.
+    word: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,76 +46,99 @@ impl CircuitTicket {
             false => (0, Timing::No),
         };
         Self {
-            cell: Some(cell),
-            time,
-            generation: admitted.generation(),
-            timing,
+            cell,
+            stamp: Stamp::new(admitted.generation(), time, timing),
         }
     }
+}
 
-    /// A call that nobody watches.
-    pub(crate) const fn unwatched() -> Self {
-        Self {
-            cell: None,
-            time: 0,
-            generation: 0,
-            timing: Timing::No,
-        }
-    }
-
-    /// Whether the end of the call is recorded: not if the table of circuits is full of open ones.
-    #[must_use]
-    pub const fn is_watched(&self) -> bool {
-        self.cell.is_some()
+impl Stamp {
+    #[inline]
+    const fn new(generation: u32, time: u64, timing: Timing) -> Self {
+        let word = (generation as u64) << 32 | timing as u64;
+        Self { time, word }
     }
 
     #[inline]
-    fn waited(&self, cell: &Cell, now: &Now) -> u64 {
-        match self.timing {
+    const fn generation(self) -> u32 {
+        (self.word >> 32) as u32
+    }
+
+    #[inline]
+    const fn timing(self) -> Timing {
+        match self.word & 0b11 {
+            0 => Timing::No,
+            1 => Timing::Running,
+            _ => Timing::Stopped,
+        }
+    }
+
+    #[inline]
+    fn waited(self, cell: &Cell, now: &Now) -> u64 {
+        match self.timing() {
             Timing::No => 0,
             Timing::Running => cell.shared.nanos(now).saturating_sub(self.time),
             Timing::Stopped => self.time,
+        }
+    }
+
+    #[inline]
+    fn settle(self, cell: &Cell, kind: Kind, now: &Now) {
+        // Most calls are good ones, and most of those change nothing.
+        if kind == Kind::Success && cell.is_without_failures() {
+            return;
+        }
+        self.record(cell, kind, now);
+    }
+
+    // Out of line, so that the way of most calls is short enough to be taken in.
+    #[inline(never)]
+    fn record(self, cell: &Cell, kind: Kind, now: &Now) {
+        let waited = self.waited(cell, now);
+        cell.record(self.generation(), Call { kind, waited }, now);
+    }
+
+    /// Somebody left, and whoever leaves during the body has had an answer.
+    #[cold]
+    fn leave(self, cell: &Cell, now: &Now) {
+        if self.timing() == Timing::Running && cell.is_slow(self.waited(cell, now)) {
+            self.record(cell, Kind::Failure, now);
+        } else {
+            cell.give_back(self.generation());
         }
     }
 }
 
 impl Ticket for CircuitTicket {
     #[inline]
-    fn head(&mut self, _: Outcome, now: &Now) {
-        if let (Timing::Running, Some(cell)) = (self.timing, &self.cell) {
-            self.time = self.waited(cell, now);
-            self.timing = Timing::Stopped;
-            cell.head(self.generation, self.time, now);
+    fn head(&mut self, outcome: Outcome, now: &Now) {
+        if self.stamp.timing() == Timing::Running {
+            let generation = self.stamp.generation();
+            let waited = self.stamp.waited(&self.cell, now);
+            self.stamp = Stamp::new(generation, waited, Timing::Stopped);
+            // How long it took to be refused further in tells nothing of the upstream.
+            if outcome != Outcome::Refused {
+                self.cell.head(generation, waited, now);
+            }
         }
     }
 
     #[inline]
     fn end(self, end: End, now: &Now) {
-        let Some(cell) = &self.cell else { return };
-        let kind = match end {
-            End::Settled(Outcome::Success, _) => Kind::Success,
+        // Taken apart, so that the parts can stay in registers.
+        let Self { cell, stamp } = self;
+        match end {
+            End::Settled(Outcome::Success, _) => stamp.settle(&cell, Kind::Success, now),
             End::Settled(Outcome::Failure | Outcome::Overloaded | Outcome::TimedOut, _) => {
-                Kind::Failure
+                stamp.settle(&cell, Kind::Failure, now);
             }
-            End::Settled(Outcome::Throttled(_), _) => Kind::Throttled,
-            End::Settled(Outcome::Refused, _) | End::Released => {
-                return cell.give_back(self.generation);
-            }
-            End::Cancelled(_) => {
-                // Whoever leaves during the body has had an answer.
-                let left_late =
-                    self.timing == Timing::Running && cell.is_slow(self.waited(cell, now));
-                if !left_late {
-                    return cell.give_back(self.generation);
-                }
-                Kind::Failure
-            }
-        };
-        let waited = self.waited(cell, now);
-        cell.record(self.generation, Call { kind, waited }, now);
+            End::Settled(Outcome::Throttled(_), _) => stamp.settle(&cell, Kind::Throttled, now),
+            End::Settled(Outcome::Refused, _) | End::Released => cell.give_back(stamp.generation()),
+            End::Cancelled(_) => stamp.leave(&cell, now),
+        }
     }
 
     fn key(&self) -> Option<KeyHash> {
-        self.cell.as_ref().map(|cell| cell.key())
+        Some(self.cell.key())
     }
 }

@@ -92,6 +92,26 @@ impl CallRing {
         }
     }
 
+    /// A ring for the last `calls` of them that begins with what lies in this one, the oldest left out if it
+    /// is the smaller one.
+    #[must_use]
+    pub fn resized(&self, calls: u32) -> Self {
+        let mut ring = Self::new(calls);
+        let is_full = self.tally.calls == self.capacity as u64;
+        let (older, newer) = match is_full {
+            true => (self.next..self.capacity, 0..self.next),
+            false => (0..0, 0..self.next),
+        };
+        for place in older.chain(newer) {
+            let bits = self.bits[place / CALLS_PER_WORD] >> (place % CALLS_PER_WORD * 2);
+            ring.record(Mark {
+                failed: bits & 1 != 0,
+                slow: bits & 0b10 != 0,
+            });
+        }
+        ring
+    }
+
     /// Records a call; the oldest one leaves if there is no room.
     #[inline]
     pub fn record(&mut self, mark: Mark) {

@@ -1,7 +1,8 @@
 //! The state of a circuit in one word, for whoever must not wait for its lock.
 
 /// What a circuit lets through and what it asks of those who come back: a generation, a mode, and the run
-/// of failures where nothing else is counted.
+/// of failures where nothing else is counted; elsewhere, in the place of the run, whether the window is one
+/// of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word(u64);
 
@@ -64,6 +65,12 @@ impl Word {
     #[inline]
     pub(crate) const fn is_timed(self) -> bool {
         self.0 & TIMED != 0
+    }
+
+    /// Whether the time at which a call ends matters, where the lock is needed and no run is counted here.
+    #[inline]
+    pub(crate) const fn is_by_time(self) -> bool {
+        self.run() != 0
     }
 
     #[inline]

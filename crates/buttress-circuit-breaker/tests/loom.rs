@@ -184,6 +184,22 @@ fn a_reset_that_meets_a_failure_leaves_nothing_of_before() {
 }
 
 #[test]
+fn of_two_who_tell_at_once_all_circuits_end_with_the_same_one() {
+    model(3, || {
+        let bench = share(Settings::consecutive_failures(1));
+        assert!(bench.breaker.key("a").force_open());
+        let other = spawn(&bench, |bench| bench.breaker.disable());
+        bench.breaker.force_closed();
+        other.join().unwrap();
+        let state = bench.breaker.state();
+        assert_ne!(state, State::Closed);
+        assert_eq!(bench.breaker.key("a").state(), state);
+        // One that is made now.
+        assert_eq!(bench.breaker.key("b").state(), state);
+    });
+}
+
+#[test]
 fn other_settings_lose_no_failure_of_the_run() {
     model(3, || {
         let bench = share(Settings::consecutive_failures(9));
@@ -234,7 +250,7 @@ fn a_key_that_is_forgotten_has_no_call_in_flight() {
         let other = spawn(&bench, move |bench| {
             let at = Now::at(bench.start);
             let permit = bench.breaker.try_admit(&one, &at).unwrap();
-            let is_watched = permit.ticket().unwrap().is_watched();
+            let is_watched = permit.ticket().is_some();
             bench.end(permit, Outcome::Failure);
             is_watched
         });

@@ -79,6 +79,16 @@ impl<F> ByHead<F> {
     }
 }
 
+impl<F> ByHead<F> {
+    /// What the function reads from a request, for a layer that asks for something of its own.
+    pub fn read<B, R>(&self, request: &Request<B>) -> R
+    where
+        F: Fn(RequestHead<'_>) -> R,
+    {
+        (self.function)(request.into())
+    }
+}
+
 impl<F> fmt::Debug for ByHead<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ByHead")

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use buttress_core::{End, Now, Outcome, Permit, Settle, Ticket, as_timed_out};
+use buttress_core::{End, Now, Outcome, Permit, Settle, Ticket, as_settled, as_timed_out};
 use buttress_http::{AtBodyEnd, PermitBody};
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -194,6 +194,9 @@ fn a_body_that_is_dropped_early_is_cancelled() {
     let body = carry(&heard, frames([data("a")]));
     as_timed_out(|| drop(body));
     assert_eq!(heard.ends()[2], End::Settled(Outcome::TimedOut, None));
+    let body = carry(&heard, frames([data("a")]));
+    as_settled(|| drop(body));
+    assert_eq!(heard.ends()[3], SUCCESS, "its head was one");
 }
 
 #[test]

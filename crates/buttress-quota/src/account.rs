@@ -79,7 +79,10 @@ impl Account {
                 Err(when) => Err(Refusal { when, quota: 0 }),
             },
             None => {
-                self.check_all(rules, cost, now)?;
+                if let Err(refusal) = self.check_all(rules, cost, now) {
+                    self.keep_to_clock(rules, now);
+                    return Err(refusal);
+                }
                 self.spend_all(rules, cost, now);
                 Ok(())
             }
@@ -115,6 +118,16 @@ impl Account {
     pub fn overdrawn<'a>(&'a self, rules: &'a Rules, now: u64) -> impl Iterator<Item = u64> + 'a {
         self.views(rules)
             .map(move |(rule, view)| rule.overdrawn(view, now))
+    }
+
+    /// What refuses is written anew by the clock that is now: a count of a period far ahead, from a clock that
+    /// was badly wrong, would else refuse in every period until then.
+    pub fn keep_to_clock(&mut self, rules: &Rules, now: u64) {
+        if let Held::Several(states) = &mut self.0 {
+            for (rule, state) in rules.rules.iter().zip(states) {
+                rule.by_clock(state, now);
+            }
+        }
     }
 
     /// Spends `cost` under all quotas, whether they admit it or not.

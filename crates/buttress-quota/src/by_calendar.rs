@@ -77,10 +77,9 @@ impl ByCalendar {
         calendar.convert(old, used, from.moment(now), self.moment(now))
     }
 
-    #[cfg(feature = "persist")]
-    pub(crate) fn restored(&self, used: Used, now: u64) -> Used {
+    pub(crate) fn by_clock(&self, used: Used, now: u64) -> Used {
         let calendar = self.periods.calendar();
-        calendar.restored(used, self.moment(now))
+        calendar.by_clock(used, self.moment(now))
     }
 
     #[inline]

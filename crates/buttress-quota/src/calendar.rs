@@ -245,10 +245,10 @@ impl Calendar {
         }
     }
 
-    /// The state of what was spent before a restart, by the clock that is now: in its own period if that is
-    /// now or next, else in this one; nothing if it is over.
-    #[cfg(feature = "persist")]
-    pub(crate) fn restored(&self, used: Used, at: Moment) -> Used {
+    /// The state by the clock that is now, after a restart or after a clock that was badly wrong: in its own
+    /// period if that is now or next, else in this one; nothing if it is over.
+    #[must_use]
+    pub fn by_clock(&self, used: Used, at: Moment) -> Used {
         match self.spent_in(used, at) {
             Some(period) => Used {
                 period_start: period.seconds().0,

@@ -87,7 +87,7 @@ impl Rule {
                     period_start,
                     units,
                 };
-                State::Calendar(rule.restored(used, now))
+                State::Calendar(rule.by_clock(used, now))
             }
             // What is of another kind than its rule says nothing.
             _ => self.fresh(),

@@ -212,6 +212,19 @@ impl Rule {
         }
     }
 
+    /// Takes a state along that a clock wrote which was badly wrong.
+    #[cfg_attr(
+        not(feature = "calendar"),
+        expect(unused_variables, reason = "only calendars go by that clock")
+    )]
+    pub(crate) fn by_clock(&self, state: &mut State, now: u64) {
+        match (self, state) {
+            #[cfg(feature = "calendar")]
+            (Self::Calendar(rule), State::Calendar(used)) => *used = rule.by_clock(*used, now),
+            _ => {}
+        }
+    }
+
     /// The state under this rule of what was spent under another.
     #[must_use]
     pub fn convert(&self, old: &Self, state: State, now: u64) -> State {

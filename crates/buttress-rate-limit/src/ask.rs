@@ -5,10 +5,14 @@ use std::sync::{Arc, OnceLock};
 use buttress_core::time::Instant;
 use buttress_core::{Ask, Exempt, Key, KeyHash, MissingKey, Now, Reason, Rejection, Seed, When};
 
+use crate::tier::PutInTier;
+use crate::tiers::in_no_tier;
+
 /// What a request asks of a rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateDemand {
-    /// What the limit is kept by.
+    /// What the limit is kept by, and in which tier: of [`RateLimiter::hash`](crate::RateLimiter::hash) or
+    /// [`Tier::hash`](crate::Tier::hash).
     pub key: KeyHash,
     /// How many units.
     pub cost: u64,
@@ -84,12 +88,13 @@ impl<Req, F: Fn(&Req) -> Option<Instant>> Deadline<Req> for F {
 
 /// Reads a [`RateDemand`] from a request: the [`Ask`] of a rate limit.
 #[derive(Clone, Debug)]
-pub struct RateAsk<K = (), C = (), X = (), D = ()> {
+pub struct RateAsk<K = (), C = (), X = (), D = (), T = ()> {
     seed: Seed,
     key: K,
     cost: C,
     exempt: X,
     deadline: D,
+    tier: T,
     missing: Missing,
 }
 
@@ -106,58 +111,72 @@ impl RateAsk {
             cost: (),
             exempt: (),
             deadline: (),
+            tier: (),
             missing: Missing::default(),
         }
     }
 }
 
-impl<K, C, X, D> RateAsk<K, C, X, D> {
-    #[cfg_attr(
-        not(feature = "http"),
-        expect(dead_code, reason = "only an answer tells it")
-    )]
-    pub(crate) fn missing(&self) -> Missing {
+/// Tells what requests lack that have no key: a [`RateAsk`], whatever it reads.
+#[cfg(feature = "http")]
+pub trait TellMissing {
+    /// Where that is written down, once there was such a request.
+    fn missing(&self) -> Arc<OnceLock<MissingKey>>;
+}
+
+#[cfg(feature = "http")]
+impl<K, C, X, D, T> TellMissing for RateAsk<K, C, X, D, T> {
+    fn missing(&self) -> Missing {
         Arc::clone(&self.missing)
     }
+}
 
-    pub(crate) fn with_key<K2>(self, key: K2) -> RateAsk<K2, C, X, D> {
-        self.with(|_, cost, exempt, deadline| (key, cost, exempt, deadline))
+impl<K, C, X, D, T> RateAsk<K, C, X, D, T> {
+    pub(crate) fn with_key<K2>(self, key: K2) -> RateAsk<K2, C, X, D, T> {
+        self.with(|_, cost, exempt, deadline, tier| (key, cost, exempt, deadline, tier))
     }
 
-    pub(crate) fn with_cost<C2>(self, cost: C2) -> RateAsk<K, C2, X, D> {
-        self.with(|key, _, exempt, deadline| (key, cost, exempt, deadline))
+    pub(crate) fn with_cost<C2>(self, cost: C2) -> RateAsk<K, C2, X, D, T> {
+        self.with(|key, _, exempt, deadline, tier| (key, cost, exempt, deadline, tier))
     }
 
-    pub(crate) fn with_exempt<X2>(self, exempt: X2) -> RateAsk<K, C, X2, D> {
-        self.with(|key, cost, _, deadline| (key, cost, exempt, deadline))
+    pub(crate) fn with_exempt<X2>(self, exempt: X2) -> RateAsk<K, C, X2, D, T> {
+        self.with(|key, cost, _, deadline, tier| (key, cost, exempt, deadline, tier))
     }
 
-    pub(crate) fn with_deadline<D2>(self, deadline: D2) -> RateAsk<K, C, X, D2> {
-        self.with(|key, cost, exempt, _| (key, cost, exempt, deadline))
+    pub(crate) fn with_deadline<D2>(self, deadline: D2) -> RateAsk<K, C, X, D2, T> {
+        self.with(|key, cost, exempt, _, tier| (key, cost, exempt, deadline, tier))
     }
 
-    fn with<K2, C2, X2, D2>(
+    pub(crate) fn with_tier<T2>(self, tier: T2) -> RateAsk<K, C, X, D, T2> {
+        self.with(|key, cost, exempt, deadline, _| (key, cost, exempt, deadline, tier))
+    }
+
+    fn with<K2, C2, X2, D2, T2>(
         self,
-        change: impl FnOnce(K, C, X, D) -> (K2, C2, X2, D2),
-    ) -> RateAsk<K2, C2, X2, D2> {
-        let (key, cost, exempt, deadline) = change(self.key, self.cost, self.exempt, self.deadline);
+        change: impl FnOnce(K, C, X, D, T) -> (K2, C2, X2, D2, T2),
+    ) -> RateAsk<K2, C2, X2, D2, T2> {
+        let (key, cost, exempt, deadline, tier) =
+            change(self.key, self.cost, self.exempt, self.deadline, self.tier);
         RateAsk {
             seed: self.seed,
             key,
             cost,
             exempt,
             deadline,
+            tier,
             missing: self.missing,
         }
     }
 }
 
-impl<Req, K, C, X, D> Ask<Req> for RateAsk<K, C, X, D>
+impl<Req, K, C, X, D, T> Ask<Req> for RateAsk<K, C, X, D, T>
 where
     K: Key<Req>,
     C: Cost<Req>,
     X: Exempt<Req>,
     D: Deadline<Req>,
+    T: PutInTier<Req>,
 {
     type Demand = RateDemand;
 
@@ -174,10 +193,10 @@ where
                 self.missing.get_or_init(|| self.key.missing());
                 return Err(Rejection::new(Reason::MissingKey, When::Never));
             }
-            hasher.finish()
+            in_no_tier(hasher.finish())
         };
         Ok(Some(RateDemand {
-            key,
+            key: self.tier.put_in_tier(request, key),
             cost: self.cost.cost(request),
             deadline: self.deadline.deadline(request),
         }))

@@ -11,6 +11,7 @@ use crate::layer::RateLimitLayer;
 use crate::limiter::RateLimiter;
 use crate::offence::Offence;
 use crate::penalty::Penalty;
+use crate::tiers::key_of;
 
 /// A key that is refused for a time: a step of its [`Penalty`], or a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl RateLimiter {
         let offence = self
             .shared
             .penalties
-            .change(|entries| entries.offenders.remove(key));
+            .change(|entries| entries.offenders.remove(key_of(key)));
         self.shared.wake_subscribers();
         offence.is_some_and(|offence| offence.is_penalised(now))
     }
@@ -92,7 +93,8 @@ impl RateLimiter {
     }
 
     /// Refuses a key for so long from now on, whatever its quotas hold and whether or not there is a
-    /// [`Penalty`]; instead of what it was penalised with before. Who waits already is not concerned.
+    /// [`Penalty`], and in every tier; instead of what it was penalised with before. Who waits already is not
+    /// concerned.
     ///
     /// A ban does not outlive the process. [`KeyHash::EVERYONE`], the key of limits that are kept by none,
     /// cannot be banned.
@@ -102,6 +104,7 @@ impl RateLimiter {
 
     /// As [`ban`](Self::ban), for a key that is hashed already.
     pub fn ban_hash(&self, key: KeyHash, duration: Duration) {
+        let key = key_of(key);
         if key == KeyHash::EVERYONE {
             return;
         }

@@ -1,5 +1,6 @@
 //! Choosing what a limiter enforces.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub struct RateLimiterBuilder {
     quotas: Vec<Quota>,
     global: Vec<Quota>,
     overrides: Vec<Override>,
+    tiers: BTreeMap<String, Vec<Quota>>,
     keys: usize,
     pub(crate) seed: Option<u64>,
     shadow: bool,
@@ -49,6 +51,7 @@ impl Default for RateLimiterBuilder {
             quotas: Vec::new(),
             global: Vec::new(),
             overrides: Vec::new(),
+            tiers: BTreeMap::new(),
             keys: DEFAULT_KEYS,
             seed: None,
             shadow: false,
@@ -81,6 +84,15 @@ impl RateLimiterBuilder {
         self
     }
 
+    /// Adds a tier: other quotas for the keys that are put into it. What this means:
+    /// [`RateLimitLayer::tier`](crate::RateLimitLayer::tier). Of one name the last holds.
+    #[must_use]
+    pub fn tier(mut self, name: &str, quotas: impl IntoIterator<Item = Quota>) -> Self {
+        self.tiers
+            .insert(name.to_owned(), quotas.into_iter().collect());
+        self
+    }
+
     /// Keeps other quotas for one key, instead of those that are kept per key.
     #[must_use]
     pub fn override_for(
@@ -98,9 +110,16 @@ impl RateLimiterBuilder {
     /// How many live keys the table is rated for; 65,536 if not said. A live key is one that has spent
     /// something that has not come back.
     ///
-    /// The table is made when the first key comes, takes about 80 bytes a rated key, and never grows. When
-    /// far more keys than rated are live, those that owe least are forgotten, and counted in
-    /// [`RateLimiterStatus::evicted`](crate::RateLimiterStatus::evicted).
+    /// The table is made when the first key comes, and never grows. While a single paced quota is all that is
+    /// kept per key it takes 32 bytes a rated key. Overrides, several quotas, rolling and calendar quotas, and
+    /// counts that are kept beyond the process, need 80 bytes a rated key; beyond a single paced quota a key
+    /// that owes something takes 64 bytes a quota more, and one of a rolling quota 16 bytes an entry of its
+    /// log.
+    ///
+    /// When more keys than rated are live, those that owe least may be forgotten, and are counted in
+    /// [`RateLimiterStatus::evicted`](crate::RateLimiterStatus::evicted). A key is forgotten only while all the
+    /// others in its two buckets owe for at least as long: whoever sends many keys cannot have one forgotten
+    /// that has used up its quota, unless those beside it have used up theirs.
     #[must_use]
     pub fn keys(mut self, keys: usize) -> Self {
         self.keys = keys;
@@ -149,8 +168,8 @@ impl RateLimiterBuilder {
     ///
     /// # Errors
     ///
-    /// If there is no quota, an override without one, more than sixteen concern one request, or no instances
-    /// share them.
+    /// If there is no quota, an override or a tier without one, a tier without a name that can be written,
+    /// more than 63 tiers, more than sixteen quotas that concern one request, or no instances share them.
     pub fn build(self) -> Result<RateLimiter, LimitsError> {
         let seed = self.seed.map_or_else(Seed::random, Seed::fixed);
         self.build_with(seed)
@@ -162,14 +181,19 @@ impl RateLimiterBuilder {
         let limits = Limits {
             quotas: self.quotas,
             global: self.global,
+            tiers: self.tiers,
             overrides: self.overrides.into_iter().map(hashed).collect(),
         };
         limits.check()?;
         let clock = self.wall_clock.unwrap_or_default();
+        let tiers = (!limits.tiers.is_empty()).then(|| limits.clone());
         let shared = Shared::new(limits, &clock, seed, self.keys, self.shadow);
         let limiter = RateLimiter {
             shared: Arc::new(shared),
         };
+        if let Some(limits) = tiers {
+            limiter.set_limits(limits)?;
+        }
         if self.instances != 1 {
             limiter.set_share_of(self.instances)?;
         }

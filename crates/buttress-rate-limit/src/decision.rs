@@ -63,8 +63,48 @@ pub(crate) fn check(
     })
 }
 
+/// Spends on both sides or on none.
+#[inline]
+pub(crate) fn spend(
+    rules: &Rules,
+    account: &mut Account,
+    global: Option<(&Rules, &mut Account)>,
+    cost: u64,
+    now: u64,
+) -> Result<(), Refused> {
+    if let Some(global) = global {
+        return spend_on_two_sides(rules, account, global, cost, now);
+    }
+    account.admit(rules, cost, now).map_err(|refusal| {
+        let keyed = Side { rules, account };
+        refused_by_key(refusal, keyed, cost, now)
+    })
+}
+
+#[inline(never)]
+fn spend_on_two_sides(
+    rules: &Rules,
+    account: &mut Account,
+    (global_rules, global): (&Rules, &mut Account),
+    cost: u64,
+    now: u64,
+) -> Result<(), Refused> {
+    let global_side = Side {
+        rules: global_rules,
+        account: global,
+    };
+    if let Err(refused) = check(Side { rules, account }, Some(global_side), cost, now) {
+        account.keep_to_clock(rules, now);
+        global.keep_to_clock(global_rules, now);
+        return Err(refused);
+    }
+    account.spend(rules, cost, now);
+    global.spend(global_rules, cost, now);
+    Ok(())
+}
+
 /// The refusal of a key's side where nothing is kept for all keys.
-pub(crate) fn refused_by_key(refusal: Refusal, keyed: Side<'_>, cost: u64, now: u64) -> Refused {
+fn refused_by_key(refusal: Refusal, keyed: Side<'_>, cost: u64, now: u64) -> Refused {
     let violated = match keyed.rules.len() {
         1 => 1,
         _ => violated(keyed, cost, now),

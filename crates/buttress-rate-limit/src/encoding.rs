@@ -10,10 +10,13 @@ use buttress_quota::algorithm::MAX_ENTRIES;
 use buttress_quota::parts::{Kept, KeptLog};
 
 use crate::persist_error::SnapshotError;
-use crate::saved::{SavedAccount, SavedSeed, Snapshot};
+use crate::saved::{SavedAccount, SavedList, SavedSeed, Snapshot};
 
 /// The format that this build writes.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+
+/// The first that says of quotas which tier they are of.
+const WITH_TIERS: u32 = 2;
 
 const MAGIC: &[u8; 16] = b"buttress limits\n";
 
@@ -59,12 +62,13 @@ impl Snapshot {
         if checksum(&bytes[16..28], body) != header.checksum {
             return Err(SnapshotError::Damaged);
         }
-        Reader(body).snapshot()
+        Reader(body).snapshot(header.version)
     }
 }
 
 /// What is said of a body before it is read.
 pub(crate) struct Header {
+    version: u32,
     checksum: u32,
 }
 
@@ -85,7 +89,7 @@ impl Header {
         let checksum = reader.u32().map_err(|_| torn(None))?;
         let expected = length.saturating_add(32);
         match expected == found {
-            true => Ok(Self { checksum }),
+            true => Ok(Self { version, checksum }),
             false => Err(torn(Some(expected))),
         }
     }
@@ -109,10 +113,10 @@ impl Writer {
         self.bytes(&snapshot.taken.get().to_le_bytes());
         self.count(snapshot.lists.len());
         for list in &snapshot.lists {
-            self.count(list.len());
-            for text in list {
-                self.count(text.len());
-                self.bytes(text.as_bytes());
+            self.text(&list.tier);
+            self.count(list.quotas.len());
+            for text in &list.quotas {
+                self.text(text);
             }
         }
         self.count(snapshot.accounts.len());
@@ -165,6 +169,11 @@ impl Writer {
         }
     }
 
+    fn text(&mut self, text: &str) {
+        self.count(text.len());
+        self.bytes(text.as_bytes());
+    }
+
     fn count(&mut self, count: usize) {
         // More than four thousand million of anything do not fit into the memory of a table.
         self.bytes(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
@@ -185,14 +194,14 @@ const fn senseless(part: &'static str) -> SnapshotError {
 }
 
 impl Reader<'_> {
-    fn snapshot(mut self) -> Result<Snapshot, SnapshotError> {
+    fn snapshot(mut self, version: u32) -> Result<Snapshot, SnapshotError> {
         let seed = SavedSeed {
             number: self.u64()?,
             proof: self.u64()?,
         };
         let taken = UnixNanos::new(i128::from_le_bytes(self.array()?));
         let lists = (0..self.u32()?)
-            .map(|_| self.list())
+            .map(|_| self.list(version))
             .collect::<Result<Vec<_>, _>>()?;
         let accounts = (0..self.u32()?)
             .map(|_| self.account(&lists))
@@ -208,8 +217,16 @@ impl Reader<'_> {
         }
     }
 
-    fn list(&mut self) -> Result<Box<[Box<str>]>, SnapshotError> {
-        (0..self.u32()?).map(|_| self.text()).collect()
+    fn list(&mut self, version: u32) -> Result<SavedList, SnapshotError> {
+        let tier = match version < WITH_TIERS {
+            true => Box::default(),
+            false => self.text()?,
+        };
+        let quotas = (0..self.u32()?).map(|_| self.text());
+        Ok(SavedList {
+            tier,
+            quotas: quotas.collect::<Result<_, _>>()?,
+        })
     }
 
     fn text(&mut self) -> Result<Box<str>, SnapshotError> {
@@ -220,14 +237,14 @@ impl Reader<'_> {
             .map_err(|_| senseless("quotas"))
     }
 
-    fn account(&mut self, lists: &[Box<[Box<str>]>]) -> Result<SavedAccount, SnapshotError> {
+    fn account(&mut self, lists: &[SavedList]) -> Result<SavedAccount, SnapshotError> {
         let holder = match self.u8()? {
             GLOBAL => None,
             KEYED => Some(KeyHash::from_number(self.u64()?)),
             _ => return Err(senseless("keys")),
         };
         let list = self.index()?;
-        let quotas = lists.get(list).ok_or(senseless("quotas"))?;
+        let quotas = &lists.get(list).ok_or(senseless("quotas"))?.quotas;
         let kept = quotas.iter().map(|_| self.kept()).collect::<Result<_, _>>();
         Ok(SavedAccount {
             holder,

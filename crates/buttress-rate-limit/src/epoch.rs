@@ -13,7 +13,7 @@ use crate::limits::Limits;
 /// Where the machine's clock cannot be read back that far, the earliest that can be told; what was spent
 /// before it then comes back as if it had been spent at that instant, so late and not early.
 pub(crate) fn epoch_for(limits: &Limits) -> Instant {
-    let lists = limits.overrides.values();
+    let lists = limits.overrides.values().chain(limits.tiers.values());
     let quotas = lists.chain([&limits.quotas, &limits.global]).flatten();
     let longest = quotas.filter(|quota| keeps_a_log(quota)).map(Quota::period);
     before(

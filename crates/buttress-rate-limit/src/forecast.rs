@@ -29,7 +29,7 @@ impl Forecast {
         at: u64,
     ) -> Result<(), Refused> {
         let keyed = Side {
-            rules: &self.settings.keyed(key).rules,
+            rules: &self.settings.of(key).keyed(key).rules,
             account,
         };
         let global = self.global.as_ref().map(|account| Side {
@@ -54,7 +54,7 @@ impl Forecast {
     }
 
     pub(crate) fn spend(&mut self, key: KeyHash, account: &mut Account, cost: u64, at: u64) {
-        account.spend(&self.settings.keyed(key).rules, cost, at);
+        account.spend(&self.settings.of(key).keyed(key).rules, cost, at);
         if let Some(global) = &mut self.global {
             global.spend(&self.settings.global.rules, cost, at);
         }

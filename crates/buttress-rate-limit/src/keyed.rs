@@ -81,8 +81,8 @@ impl Keyed {
         let general = self
             .general
             .get_or_init(|| Table::new(self.keys, settings, paced.known_bits()));
-        let overridden = settings.limits.overrides.keys();
-        let overridden: Vec<_> = overridden.map(|&key| (paced.homes(key), key)).collect();
+        let overridden = settings.overridden();
+        let overridden: Vec<_> = overridden.map(|key| (paced.homes(key), key)).collect();
         for index in 0..paced.len() {
             let bucket = paced.lock(index);
             let old = paced.settings_of(&bucket);
@@ -184,10 +184,7 @@ fn run<R>(
     f: impl FnOnce(Entry<'_>) -> R,
 ) -> (R, Span) {
     let pace = paced.pace_of(bucket);
-    let now = match bucket.may_be_late(now) {
-        true => now.max(clock()),
-        false => now,
-    };
+    let now = bucket.time(now, clock);
     let mut account = Account::paced(pace.lengthen(tat));
     let mut counts = Counts::default();
     let result = f(Entry {

@@ -22,6 +22,7 @@ use crate::wait::Waiting;
 /// - what the limit is kept by and what a request costs: [`by`](Self::by), [`cost`](Self::cost),
 ///   [`unless`](Self::unless);
 /// - further quotas in the same decision: [`and`](Self::and), [`global`](Self::global);
+/// - other quotas for some keys: [`tier`](Self::tier), [`quota_for`](Self::quota_for);
 /// - how many instances share it: [`share_of`](Self::share_of);
 /// - what becomes of what does not fit: [`wait`](Self::wait), [`shadow`](Self::shadow),
 ///   [`as_box_error`](Self::as_box_error), [`on_reject`](Self::on_reject), and with feature `http`
@@ -136,7 +137,7 @@ impl<Q, A, C, R> RateLimitLayer<Q, A, C, R> {
         }
     }
 
-    fn change(self, change: impl FnOnce(&mut Limits)) -> Self {
+    pub(crate) fn change(self, change: impl FnOnce(&mut Limits)) -> Self {
         if let Err(error) = self.limiter.change_limits(change) {
             panic!("{error}");
         }
@@ -153,7 +154,7 @@ impl<Q, A, C, R> RateLimitLayer<Q, A, C, R> {
         }
     }
 
-    fn asking<Q2>(self, ask: impl FnOnce(Q) -> Q2) -> RateLimitLayer<Q2, A, C, R> {
+    pub(crate) fn asking<Q2>(self, ask: impl FnOnce(Q) -> Q2) -> RateLimitLayer<Q2, A, C, R> {
         RateLimitLayer {
             limiter: self.limiter,
             ask: ask(self.ask),
@@ -164,18 +165,18 @@ impl<Q, A, C, R> RateLimitLayer<Q, A, C, R> {
     }
 }
 
-impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
+impl<K, U, X, D, T, A, C, R> RateLimitLayer<RateAsk<K, U, X, D, T>, A, C, R> {
     /// Keeps the limit per key: a closure (`|call: &Call| Some(call.tenant)`), a ready key such as
     /// `ClientIp::peer()`, or a tuple of keys. A request without its key is refused, and the refusal says
     /// what is missing.
     #[must_use]
-    pub fn by<K2>(self, key: K2) -> RateLimitLayer<RateAsk<K2, U, X, D>, A, C, R> {
+    pub fn by<K2>(self, key: K2) -> RateLimitLayer<RateAsk<K2, U, X, D, T>, A, C, R> {
         self.asking(|ask| ask.with_key(key))
     }
 
     /// What a request costs in units, if not one: a number or a closure (`|call: &Call| call.pages`).
     #[must_use]
-    pub fn cost<U2>(self, cost: U2) -> RateLimitLayer<RateAsk<K, U2, X, D>, A, C, R> {
+    pub fn cost<U2>(self, cost: U2) -> RateLimitLayer<RateAsk<K, U2, X, D, T>, A, C, R> {
         self.asking(|ask| ask.with_cost(cost))
     }
 
@@ -183,14 +184,14 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
     /// exemption, or a tuple of them. They go straight to the inner service. Saying it again replaces what
     /// was said before.
     #[must_use]
-    pub fn unless<X2>(self, exempt: X2) -> RateLimitLayer<RateAsk<K, U, X2, D>, A, C, R> {
+    pub fn unless<X2>(self, exempt: X2) -> RateLimitLayer<RateAsk<K, U, X2, D, T>, A, C, R> {
         self.asking(|ask| ask.with_exempt(exempt))
     }
 
     /// From when on an answer is worthless: a closure that reads it from the request. A request that would
     /// wait past it is refused at once.
     #[must_use]
-    pub fn deadline<D2>(self, deadline: D2) -> RateLimitLayer<RateAsk<K, U, X, D2>, A, C, R> {
+    pub fn deadline<D2>(self, deadline: D2) -> RateLimitLayer<RateAsk<K, U, X, D2, T>, A, C, R> {
         self.asking(|ask| ask.with_deadline(deadline))
     }
 }

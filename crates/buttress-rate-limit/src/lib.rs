@@ -33,6 +33,7 @@
 //! The limits of one process are not those of another: several each enforce a part
 //! ([`share_of`](RateLimitLayer::share_of)), or need a store.
 
+mod accounts;
 mod ask;
 mod bans;
 mod builder;
@@ -79,11 +80,14 @@ mod room;
 mod saved;
 mod share;
 mod shared;
+mod shared_pace;
 mod short_pace;
 mod spin_lock;
 mod sync;
 mod table;
 mod ticket;
+mod tier;
+mod tiers;
 mod wait;
 mod waiter;
 
@@ -94,6 +98,8 @@ pub mod algorithm {
     pub use buttress_quota::algorithm::*;
 }
 
+#[cfg(feature = "http")]
+pub use ask::TellMissing;
 pub use ask::{Cost, Deadline, RateAsk, RateDemand};
 pub use bans::Ban;
 pub use builder::{DEFAULT_KEYS, RateLimiterBuilder};
@@ -122,4 +128,5 @@ pub use respond::{Described, HasFields, HttpRateLimitLayer, WithFields};
 #[cfg(feature = "persist")]
 pub use saved::{Restored, Snapshot};
 pub use ticket::Spent;
+pub use tier::{ByTier, PutInTier, QuotaFor, Tier, TieredAsk, UnknownTier};
 pub use wait::{RateWait, Waiting};

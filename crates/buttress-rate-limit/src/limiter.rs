@@ -17,6 +17,7 @@ use crate::builder::RateLimiterBuilder;
 use crate::limits::MAX_QUOTAS;
 use crate::shared::{SHADOW, Shared};
 use crate::ticket::Spent;
+use crate::tiers::key_of;
 
 /// Quotas, and what every key has spent of them.
 ///
@@ -82,12 +83,14 @@ impl RateLimiter {
         Policy::would_admit(self, &demand, &Now::new())
     }
 
-    /// The hash that this limiter keeps a key by.
+    /// The hash that this limiter keeps a key by that is in no tier; [`Tier::hash`](crate::Tier::hash) is that
+    /// of one in a tier. Six of its bits are zero, and say the tier of those that are in one.
+    #[inline]
     pub fn hash(&self, key: impl Hash) -> KeyHash {
-        self.shared.seed.hash(key)
+        self.hash_in_no_tier(key)
     }
 
-    /// The seed that keys are hashed with.
+    /// The seed that keys are hashed with, by [`hash`](Self::hash).
     #[must_use]
     pub fn seed(&self) -> &Seed {
         &self.shared.seed
@@ -128,10 +131,11 @@ impl Policy for RateLimiter {
 
     fn touches(&self, demand: &RateDemand, limit: LimitId) -> bool {
         if limit.quota == LimitId::NO_QUOTA {
-            return limit.policy == self.shared.id && demand.cost > 0 && demand.key == limit.key;
+            let same_key = key_of(demand.key) == key_of(limit.key);
+            return limit.policy == self.shared.id && demand.cost > 0 && same_key;
         }
         let settings = Arc::clone(&self.shared.current.lock());
-        let keyed = settings.keyed(limit.key).rules.len();
+        let keyed = settings.of(limit.key).keyed(limit.key).rules.len();
         let is_global = usize::from(limit.quota) >= keyed;
         limit.policy == self.shared.id && demand.cost > 0 && (is_global || demand.key == limit.key)
     }

@@ -1,5 +1,6 @@
 //! Looking at a limiter and changing it while it runs.
 
+use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,15 +11,17 @@ use buttress_core::{Describe, KeyHash, Now};
 use buttress_quota::Quota;
 use buttress_quota::algorithm::{Account, Rules};
 
+use crate::accounts::One;
 use crate::decision::Refused;
 use crate::forecast::Forecast;
 use crate::ledger::{Ledger, Scope};
 use crate::limiter::RateLimiter;
 use crate::limits::{Limits, LimitsError, Settings};
 use crate::room::Room;
-use crate::shared::{GLOBAL, KEYED, One, SHADOW, Shared};
+use crate::shared::{GLOBAL, KEYED, SHADOW, Shared};
 use crate::table::Counts;
 use crate::ticket::Spent;
+use crate::tiers::MOST_TIERS;
 
 /// Where one quota stands for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct RateLimiterStatus {
     pub quotas: Vec<Quota>,
     /// The quotas kept for all keys together.
     pub global: Vec<Quota>,
+    /// The quotas kept per key of a tier, by its name.
+    pub tiers: BTreeMap<String, Vec<Quota>>,
     /// Whether it refuses nothing; `refused` then counts what it would have refused.
     pub shadow: bool,
     /// How many keys have spent something that has not come back.
@@ -55,6 +60,8 @@ pub struct RateLimiterStatus {
     pub refused: u64,
     /// How many keys were forgotten while they owed something, because the table was over-full.
     pub evicted: u64,
+    /// How many requests were given a tier that is not there ([`RateLimiter::unknown_tier`]).
+    pub unknown_tiers: u64,
 }
 
 impl RateLimiter {
@@ -81,7 +88,11 @@ impl RateLimiter {
 
     /// Gives units back to a key, as those that were spent last: of all quotas, never above a capacity.
     pub fn refund(&self, key: impl Hash, cost: u64) {
-        let (shared, key) = (&self.shared, self.hash(key));
+        self.refund_hash(self.hash(key), cost);
+    }
+
+    pub(crate) fn refund_hash(&self, key: KeyHash, cost: u64) {
+        let shared = &self.shared;
         let now = shared.nanos(&Now::new());
         shared.give_back(key, cost, None, now);
         shared.announce_room(Some(key), now);
@@ -89,9 +100,12 @@ impl RateLimiter {
 
     /// Forgets what a key has spent. What it spent of quotas kept for all keys stays spent.
     pub fn reset(&self, key: impl Hash) {
+        self.reset_hash(self.hash(key));
+    }
+
+    pub(crate) fn reset_hash(&self, key: KeyHash) {
         let shared = &self.shared;
         let now = shared.nanos(&Now::new());
-        let key = self.hash(key);
         shared.with_accounts(key, now, |keyed, _| {
             *keyed.account = Account::default();
         });
@@ -101,10 +115,9 @@ impl RateLimiter {
     /// Forgets what everybody has spent.
     pub fn reset_all(&self) {
         let shared = &self.shared;
-        if let Some(table) = shared.made_table() {
-            table.reset();
+        for (_, accounts) in shared.all_accounts() {
+            accounts.reset();
         }
-        shared.everyone.lock().account = Account::default();
         shared.global.lock().account = Account::default();
         shared.announce_room(None, shared.nanos(&Now::new()));
     }
@@ -146,9 +159,7 @@ impl RateLimiter {
         shared.in_room(|room| {
             let (mut limits, mut instances) = (self.limits(), self.share_of());
             change(&mut limits, &mut instances);
-            limits.check()?;
-            let settings = Settings::new(limits, instances, &shared.civil);
-            shared.put_in_force(&Arc::new(settings), now);
+            shared.settle(limits, instances, now)?;
             room.limits_changed(&&**shared, now);
             Ok(())
         })?;
@@ -198,25 +209,25 @@ impl RateLimiter {
     pub fn status(&self) -> RateLimiterStatus {
         let shared = &self.shared;
         let now = shared.nanos(&Now::new());
-        let (mut live_keys, counts) = match shared.made_table() {
-            Some(table) => table.totals(now),
-            None => (0, Counts::default()),
-        };
-        let everyone = shared.everyone.lock();
-        let rules = &everyone.settings.keyed(KeyHash::EVERYONE).rules;
-        live_keys += usize::from(!everyone.account.is_idle(rules, now));
-        let others = everyone.counts;
-        drop(everyone);
+        let (mut live_keys, mut counts, mut evicted) = (0, Counts::default(), 0);
+        for (_, accounts) in shared.all_accounts() {
+            let (live, more) = accounts.totals(now);
+            live_keys += live;
+            counts = counts.and(more);
+            evicted += accounts.evicted();
+        }
         let limits = self.limits();
         RateLimiterStatus {
             quotas: limits.quotas,
             global: limits.global,
+            tiers: limits.tiers,
             shadow: shared.has(SHADOW),
             live_keys,
             waiting: shared.room.lock().len(),
-            admitted: (counts.admitted + others.admitted).saturating_sub(shared.released()),
-            refused: counts.refused + others.refused + shared.refused_in_room(),
-            evicted: shared.made_table().map_or(0, crate::keyed::Keyed::evicted),
+            admitted: counts.admitted.saturating_sub(shared.released()),
+            refused: counts.refused + shared.refused_in_room(),
+            evicted,
+            unknown_tiers: shared.tiers.unknown(),
         }
     }
 
@@ -233,15 +244,6 @@ impl RateLimiter {
         let nanos = self.shared.nanos(now);
         Ledger::give_back(&&*self.shared, key, spent.cost(), spent.at(), nanos);
         self.shared.announce_room(Some(key), nanos);
-    }
-}
-
-impl One {
-    fn change(&mut self, settings: &Arc<Settings>, now: u64, rules: impl Fn(&Settings) -> &Rules) {
-        let now = self.latest.at(now);
-        self.account
-            .convert(rules(&self.settings), rules(settings), now);
-        self.settings = Arc::clone(settings);
     }
 }
 
@@ -262,20 +264,37 @@ impl Shared {
         });
     }
 
+    /// Puts other limits in force, if they can be enforced.
+    fn settle(&self, limits: Limits, instances: u32, now: u64) -> Result<(), LimitsError> {
+        limits.check()?;
+        let count = self.tiers.count_with(limits.tiers.keys());
+        if count > MOST_TIERS {
+            return Err(LimitsError::TooManyTiers { count });
+        }
+        let _making = self.making.lock();
+        let old = Arc::clone(&self.current.lock());
+        for name in limits.tiers.keys() {
+            self.tiers.add(name, &old);
+        }
+        let names = self.tiers.iter().map(|place| &place.name);
+        let settings = Arc::new(Settings::new(limits, instances, &self.civil, names));
+        self.put_in_force(&settings, now);
+        Ok(())
+    }
+
     /// Makes every account one of these settings.
     fn put_in_force(&self, settings: &Arc<Settings>, now: u64) {
-        let _making = self.making.lock();
         *self.current.lock() = Arc::clone(settings);
         let change = |flags: u8| Some(flags & SHADOW | settings.flags());
         let _ = self
             .flags
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
-        if let Some(table) = self.made_table() {
-            table.change(settings, now);
+        self.untiered.change(settings, now);
+        for (place, tier) in self.tiers.iter().zip(settings.tiers()) {
+            // Who was put into a tier that is taken away has what those in none have.
+            place.accounts.change(tier.unwrap_or(settings), now);
+            place.kept.store(tier.is_some(), Ordering::Release);
         }
-        self.everyone.lock().change(settings, now, |settings| {
-            &settings.keyed(KeyHash::EVERYONE).rules
-        });
         let mut global = self.global.lock();
         global.change(settings, now, |settings| &settings.global.rules);
     }

@@ -117,8 +117,11 @@ impl Locked<'_> {
         (0..SLOTS).filter(|&slot| self.is_free(slot, now)).count()
     }
 
+    /// Of the free slots the one that is longest free, so that a key which comes now and then is found where
+    /// it stood.
     pub(crate) fn free_slot(&self, now: u64) -> Option<usize> {
-        (0..SLOTS).find(|&slot| self.is_free(slot, now))
+        let (tat, slot) = self.least();
+        (tat <= Span::at(now)).then_some(slot)
     }
 
     /// The slot that owes for the shortest time, and until when.
@@ -185,6 +188,14 @@ impl Locked<'_> {
         Overflow {
             admitted: self.0.admitted.load(Ordering::Relaxed).into(),
             refused: self.0.refused.load(Ordering::Relaxed).into(),
+        }
+    }
+
+    /// The time to decide by: `now`, or, if somebody may have decided here later, what `clock` reads.
+    pub(crate) fn time(&self, now: u64, clock: impl Fn() -> u64) -> u64 {
+        match self.may_be_late(now) {
+            true => now.max(clock()),
+            false => now,
         }
     }
 

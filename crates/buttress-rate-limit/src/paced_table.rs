@@ -22,6 +22,7 @@ use buttress_quota::algorithm::Verdict;
 use crate::decision::Refused;
 use crate::limits::Settings;
 use crate::paced_bucket::{Locked, Overflow, PacedBucket, SLOTS};
+use crate::shared_pace::SharedPace;
 use crate::short_pace::{ShortPace, Span};
 use crate::sync::Mutex;
 use crate::table::Counts;
@@ -45,19 +46,6 @@ struct SharedCounts {
     admitted: AtomicU64,
     refused: AtomicU64,
     evicted: AtomicU64,
-}
-
-/// A pace that is read without a lock: whoever has locked a bucket that uses it knows that nobody writes it.
-#[derive(Debug, Default)]
-#[cfg_attr(not(buttress_loom), repr(align(64)))]
-struct SharedPace {
-    interval: AtomicU64,
-    tolerance: AtomicU64,
-    capacity: AtomicU64,
-    denominator: AtomicU64,
-    parts: AtomicU64,
-    /// Whether the quota is the only one that concerns a request.
-    alone: AtomicU64,
 }
 
 /// Where a key can stand.
@@ -118,16 +106,19 @@ impl PacedTable {
                 Some(Ok(now))
             }
             _ if bucket.may_be_late(now) => {
-                let now = now.max(clock());
+                let now = bucket.time(now, clock);
                 Some(self.spend_late(&bucket, slot, (&pace, cost, now), count_refusal))
             }
-            verdict => {
-                if count_refusal {
-                    self.add(bucket.count_refused());
-                }
-                Some(Err(refused(verdict)))
-            }
+            verdict => Some(Err(self.refuse(&bucket, verdict, count_refusal))),
         }
+    }
+
+    #[inline]
+    fn refuse(&self, bucket: &Locked<'_>, verdict: Verdict<Span>, is_counted: bool) -> Refused {
+        if is_counted {
+            self.add(bucket.count_refused());
+        }
+        refused(verdict)
     }
 
     /// A clock that was read before the lock was taken may be a little behind the one of whoever held the
@@ -147,12 +138,7 @@ impl PacedTable {
                 self.add(bucket.count_admitted(now));
                 Ok(now)
             }
-            verdict => {
-                if count_refusal {
-                    self.add(bucket.count_refused());
-                }
-                Err(refused(verdict))
-            }
+            verdict => Err(self.refuse(bucket, verdict, count_refusal)),
         }
     }
 
@@ -173,10 +159,7 @@ impl PacedTable {
         }
         if let Some((bucket, slot)) = both.find(homes.tag) {
             let pace = self.paces[bucket.pace()].get()?;
-            let now = match bucket.may_be_late(now) {
-                true => now.max(clock()),
-                false => now,
-            };
+            let now = bucket.time(now, clock);
             return Some(self.spend_late(bucket, slot, (&pace, cost, now), count_refusal));
         }
         let chosen = both.roomier(now);
@@ -187,12 +170,7 @@ impl PacedTable {
                 self.add(both.get(chosen).count_admitted(now));
                 Ok(now)
             }
-            verdict => {
-                if count_refusal {
-                    self.add(both.get(chosen).count_refused());
-                }
-                Err(refused(verdict))
-            }
+            verdict => Err(self.refuse(both.get(chosen), verdict, count_refusal)),
         })
     }
 
@@ -392,47 +370,6 @@ impl<'a> Both<'a> {
         match (self.first.room(now), self.second.room(now)) {
             (0, 0) => self.second.least() < self.first.least(),
             (first, second) => second > first,
-        }
-    }
-}
-
-impl SharedPace {
-    fn set(&self, pace: &ShortPace, alone: bool) {
-        let parts = u64::from(pace.interval.part) << 16 | u64::from(pace.tolerance.part);
-        self.interval.store(pace.interval.nanos, Ordering::Relaxed);
-        self.tolerance
-            .store(pace.tolerance.nanos, Ordering::Relaxed);
-        self.capacity.store(pace.capacity, Ordering::Relaxed);
-        self.denominator
-            .store(pace.denominator.into(), Ordering::Relaxed);
-        self.parts.store(parts, Ordering::Relaxed);
-        self.alone.store(alone.into(), Ordering::Relaxed);
-    }
-
-    /// The pace, if its quota is the only one.
-    #[inline]
-    fn get(&self) -> Option<ShortPace> {
-        (self.alone.load(Ordering::Relaxed) != 0).then(|| self.read())
-    }
-
-    #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "they are taken apart again"
-    )]
-    fn read(&self) -> ShortPace {
-        let parts = self.parts.load(Ordering::Relaxed);
-        ShortPace {
-            interval: Span {
-                nanos: self.interval.load(Ordering::Relaxed),
-                part: (parts >> 16) as u16,
-            },
-            tolerance: Span {
-                nanos: self.tolerance.load(Ordering::Relaxed),
-                part: parts as u16,
-            },
-            denominator: self.denominator.load(Ordering::Relaxed) as u32,
-            capacity: self.capacity.load(Ordering::Relaxed),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::penalty::{DEFAULT_OFFENDERS, Penalty};
 use crate::shared::{SHADOW, Shared};
 use crate::sync::Mutex;
 use crate::ticket::Spent;
+use crate::tiers::key_of;
 
 /// Into how many parts the keys are divided, so that most of those who are not penalised take no lock
 /// while others are.
@@ -44,6 +45,12 @@ impl Penalties {
     #[inline]
     pub(crate) fn may_concern(&self, now: u64) -> bool {
         now < self.latest.load(Ordering::Relaxed)
+    }
+
+    /// Whether refusals are counted, or were.
+    #[inline]
+    pub(crate) fn are_kept(&self) -> bool {
+        self.made.get().is_some()
     }
 
     /// Works with the offenders, and has decisions see what came of it.
@@ -136,8 +143,9 @@ impl Shared {
         if demand.cost == 0 {
             return None;
         }
-        self.penalties.penalised(demand.key, now)?;
-        let offence = self.penalties.refused(demand.key, now)?;
+        let key = key_of(demand.key);
+        self.penalties.penalised(key, now)?;
+        let offence = self.penalties.refused(key, now)?;
         self.count_refusal();
         Some(match self.has(SHADOW) {
             true => Ok(Spent::shadowed(demand)),
@@ -150,7 +158,7 @@ impl Shared {
         if !self.penalties.may_concern(now) || demand.cost == 0 {
             return Ok(());
         }
-        match self.penalties.penalised(demand.key, now) {
+        match self.penalties.penalised(key_of(demand.key), now) {
             Some(offence) => Err(self.penalty_rejection(demand, &offence, now)),
             None => Ok(()),
         }
@@ -176,16 +184,16 @@ impl Shared {
     }
 
     fn penalise(&self, key: KeyHash, refused: Refused, now: u64) -> Refused {
-        if self.penalties.made.get().is_none() || key == KeyHash::EVERYONE {
+        if self.penalties.made.get().is_none() || key_of(key) == KeyHash::EVERYONE {
             return refused;
         }
-        let keyed = self.current.lock().keyed(key).rules.len();
+        let keyed = self.current.lock().of(key).keyed(key).rules.len();
         let by_key = u32::try_from(keyed)
             .map_or(u16::MAX, |keyed| 1_u16.unbounded_shl(keyed).wrapping_sub(1));
         if refused.violated & by_key == 0 {
             return refused;
         }
-        match self.penalties.refused(key, now) {
+        match self.penalties.refused(key_of(key), now) {
             Some(offence) if offence.is_penalised(now) => Refused {
                 when: longer(refused.when, &offence, now),
                 ..refused

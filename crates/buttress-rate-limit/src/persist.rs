@@ -9,12 +9,12 @@ use buttress_core::time::TIMER_RESOLUTION;
 use buttress_core::{KeyHash, Now, Seed};
 use parking_lot::Mutex;
 
+use crate::accounts::One;
 use crate::builder::RateLimiterBuilder;
 use crate::file;
 use crate::limiter::RateLimiter;
 use crate::persist_error::PersistError;
 use crate::saved::{Restored, Restoring, SavedSeed, Snapshot, Taking};
-use crate::shared::One;
 
 /// Builds a [`RateLimiter`] whose counts can be saved, and were perhaps saved before.
 #[derive(Clone, Debug)]
@@ -159,23 +159,25 @@ impl RateLimiter {
         let seed = SavedSeed::of(&shared.seed).ok_or(PersistError::NoSeed)?;
         let now = shared.nanos(&Now::new());
         let mut taking = Taking::new(seed, shared.civil.at(now), now);
-        if let Some(table) = shared.made_table() {
-            table.each(now, |key, settings, account| {
-                taking.add(Some(key), &settings.keyed(key).rules, account);
-            });
-        }
         let copy = |one: &One| (Arc::clone(&one.settings), one.account.clone());
         let everyone = KeyHash::EVERYONE;
-        let (settings, account) = copy(&shared.everyone.lock());
-        taking.add(Some(everyone), &settings.keyed(everyone).rules, &account);
+        for (tier, accounts) in shared.all_accounts() {
+            if let Some(table) = accounts.table() {
+                table.each(now, |key, settings, account| {
+                    taking.add((tier, Some(key)), &settings.keyed(key).rules, account);
+                });
+            }
+            let (settings, account) = copy(&accounts.everyone.lock());
+            taking.add((tier, Some(everyone)), settings.keyed_everyone(), &account);
+        }
         let (settings, account) = copy(&shared.global.lock());
-        taking.add(None, &settings.global.rules, &account);
+        taking.add((None, None), &settings.global.rules, &account);
         Ok(taking.done())
     }
 
     /// Puts the counts of a snapshot in force, for a limiter that runs already.
     ///
-    /// What was saved of a quota goes to an equal one, else to one of the same kind and period (by the
+    /// What was saved of a tier goes to the tier of the same name. What was saved of a quota goes to an equal one, else to one of the same kind and period (by the
     /// calendar of the same zone too), in units, as with [`set_limits`](Self::set_limits); what finds none is
     /// dropped. Of what a key has spent already and what was saved of it the greater stays, so that restoring
     /// twice is restoring once.
@@ -200,7 +202,17 @@ impl RateLimiter {
         let now = shared.nanos(&Now::new());
         let mut restoring = Restoring::new(snapshot, &shared.civil, now);
         for saved in &snapshot.accounts {
-            match saved.holder {
+            let holder = match (saved.holder, snapshot.tier(saved)) {
+                (Some(key), Some(tier)) => match shared.tiers.hash_in(tier, key) {
+                    None => {
+                        restoring.drop_all(saved);
+                        continue;
+                    }
+                    tiered => tiered,
+                },
+                (holder, _) => holder,
+            };
+            match holder {
                 Some(key) => shared.with_accounts(key, now, |keyed, _| {
                     let rules = &keyed.settings.keyed(key).rules;
                     restoring.put(saved, keyed.account, rules, keyed.now);

@@ -6,7 +6,7 @@ use buttress_http::{
 };
 use http::Response;
 
-use crate::ask::{Missing, RateAsk};
+use crate::ask::{Missing, TellMissing};
 use crate::charge_if::{ChargeBy, Replaceable};
 use crate::layer::RateLimitLayer;
 use crate::limiter::RateLimiter;
@@ -28,7 +28,7 @@ impl Describe for Described {
     }
 }
 
-impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
+impl<Q: TellMissing, A, C, R> RateLimitLayer<Q, A, C, R> {
     /// Answers what is over the limit with a response, so that the error type stays the inner service's:
     /// 429, a problem document (RFC 9457), `Retry-After`, `RateLimit` and `RateLimit-Policy`. A request
     /// without its key is answered with 500 and a sentence that says what is missing.
@@ -36,7 +36,7 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
     /// For bodies that can be made from `Bytes`, which those of axum, tonic and reqwest can; for others
     /// there is [`respond_http_any_body`](Self::respond_http_any_body).
     #[must_use]
-    pub fn respond_http(self) -> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, HttpAnswer<Described>>
+    pub fn respond_http(self) -> HttpRateLimitLayer<Q, A, HttpAnswer<Described>>
     where
         C: Replaceable,
     {
@@ -47,9 +47,7 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
     /// As [`respond_http`](Self::respond_http), for any body: the response's body becomes a
     /// [`buttress_http::AnswerBody`].
     #[must_use]
-    pub fn respond_http_any_body(
-        self,
-    ) -> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, HttpAnswerAnyBody<Described>>
+    pub fn respond_http_any_body(self) -> HttpRateLimitLayer<Q, A, HttpAnswerAnyBody<Described>>
     where
         C: Replaceable,
     {
@@ -63,7 +61,7 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
     pub fn respond_http_with<F, B>(
         self,
         function: F,
-    ) -> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, HttpAnswerWith<Described, F>>
+    ) -> HttpRateLimitLayer<Q, A, HttpAnswerWith<Described, F>>
     where
         F: Fn(&Refusal<'_>) -> Response<B>,
         C: Replaceable,
@@ -76,7 +74,7 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
     /// `grpc-retry-pushback-ms`, and `RetryInfo` and `QuotaFailure` in the status's details. For tonic's
     /// servers and channels.
     #[must_use]
-    pub fn respond_grpc(self) -> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, GrpcAnswer<Described>>
+    pub fn respond_grpc(self) -> HttpRateLimitLayer<Q, A, GrpcAnswer<Described>>
     where
         C: Replaceable,
     {
@@ -84,7 +82,7 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
         self.answering(answer)
     }
 
-    fn answering<R2>(self, on_reject: R2) -> HttpRateLimitLayer<RateAsk<K, U, X, D>, A, R2> {
+    fn answering<R2>(self, on_reject: R2) -> HttpRateLimitLayer<Q, A, R2> {
         RateLimitLayer {
             limiter: self.limiter,
             ask: self.ask,
@@ -95,7 +93,7 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
     }
 }
 
-impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
+impl<Q: TellMissing, A, C, R> RateLimitLayer<Q, A, C, R> {
     fn described(&self) -> Described {
         Described {
             limiter: self.limiter.clone(),
@@ -107,7 +105,7 @@ impl<K, U, X, D, A, C, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
 /// A [`RateLimitLayer`] that answers in HTTP.
 pub type HttpRateLimitLayer<Q, A, R> = RateLimitLayer<Q, A, HttpFields<Described>, R>;
 
-impl<K, U, X, D, A, C: HasFields, R> RateLimitLayer<RateAsk<K, U, X, D>, A, C, R> {
+impl<Q: TellMissing, A, C: HasFields, R> RateLimitLayer<Q, A, C, R> {
     /// Writes the fields about limits on admitted responses too, not only on refusals.
     #[must_use]
     pub fn headers(mut self) -> Self {

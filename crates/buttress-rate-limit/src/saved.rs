@@ -20,8 +20,16 @@ pub struct Snapshot {
     pub(crate) seed: SavedSeed,
     pub(crate) taken: UnixNanos,
     /// The quotas under which accounts were kept, as texts.
-    pub(crate) lists: Vec<Box<[Box<str>]>>,
+    pub(crate) lists: Vec<SavedList>,
     pub(crate) accounts: Vec<SavedAccount>,
+}
+
+/// Quotas that accounts were kept under, and the tier of those accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SavedList {
+    /// Its name; none has the empty one.
+    pub(crate) tier: Box<str>,
+    pub(crate) quotas: Box<[Box<str>]>,
 }
 
 /// What makes hashes mean the same after a restart.
@@ -64,7 +72,7 @@ pub struct Restored {
 /// A snapshot that is being taken.
 pub(crate) struct Taking {
     snapshot: Snapshot,
-    known: HashMap<Box<[Quota]>, usize>,
+    known: HashMap<(Box<str>, Box<[Quota]>), usize>,
     /// By the clock of the limiter.
     now: u64,
 }
@@ -100,6 +108,12 @@ impl Snapshot {
     #[must_use]
     pub fn len(&self) -> usize {
         self.accounts.len()
+    }
+
+    /// The tier that a key was in, if it was in one.
+    pub(crate) fn tier(&self, saved: &SavedAccount) -> Option<&str> {
+        let list = self.lists.get(saved.list)?;
+        (!list.tier.is_empty()).then_some(&*list.tier)
     }
 
     /// Whether nobody owed anything.
@@ -148,14 +162,19 @@ impl Taking {
     }
 
     /// Adds what is to be kept of an account.
-    pub(crate) fn add(&mut self, holder: Option<KeyHash>, rules: &Rules, account: &Account) {
+    pub(crate) fn add(
+        &mut self,
+        (tier, holder): (Option<&str>, Option<KeyHash>),
+        rules: &Rules,
+        account: &Account,
+    ) {
         let quotas = rules.quotas().iter().zip(rules.parts()).enumerate();
         let kept: Box<[Kept]> = quotas
             .filter(|(_, (quota, _))| outlasts_a_restart(quota))
             .map(|(index, (_, rule))| rule.keep(account.view(index), self.now))
             .collect();
         if kept.iter().any(|kept| *kept != Kept::Nothing) {
-            let list = self.list(rules.quotas());
+            let list = self.list(tier.unwrap_or_default(), rules.quotas());
             self.snapshot
                 .accounts
                 .push(SavedAccount { holder, list, kept });
@@ -167,15 +186,18 @@ impl Taking {
     }
 
     /// The index of quotas, which are written down when they are first met.
-    fn list(&mut self, quotas: &[Quota]) -> usize {
-        if let Some(index) = self.known.get(quotas) {
+    fn list(&mut self, tier: &str, quotas: &[Quota]) -> usize {
+        let key = (tier.into(), quotas.into());
+        if let Some(index) = self.known.get(&key) {
             return *index;
         }
         let lasting = quotas.iter().filter(|quota| outlasts_a_restart(quota));
-        let texts = lasting.map(|quota| quota.to_string().into()).collect();
         let index = self.snapshot.lists.len();
-        self.snapshot.lists.push(texts);
-        self.known.insert(quotas.into(), index);
+        self.snapshot.lists.push(SavedList {
+            tier: tier.into(),
+            quotas: lasting.map(|quota| quota.to_string().into()).collect(),
+        });
+        self.known.insert(key, index);
         index
     }
 }
@@ -193,7 +215,7 @@ impl<'a> Restoring<'a> {
             lists: snapshot
                 .lists
                 .iter()
-                .map(|texts| List::read(texts, civil))
+                .map(|list| List::read(&list.quotas, civil))
                 .collect(),
             elapsed: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
             now,
@@ -251,6 +273,11 @@ impl<'a> Restoring<'a> {
         self.drop_unless(&found, saved);
     }
 
+    /// Drops an account whose tier is no longer there.
+    pub(crate) fn drop_all(&mut self, saved: &'a SavedAccount) {
+        self.drop_unless(&vec![false; saved.kept.len()], saved);
+    }
+
     /// What became of it all.
     pub(crate) fn done(mut self) -> Restored {
         self.restored.dropped_quotas = self.dropped.iter().map(ToString::to_string).collect();
@@ -259,10 +286,10 @@ impl<'a> Restoring<'a> {
 
     /// Counts what no quota has taken over.
     fn drop_unless(&mut self, found: &[bool], saved: &SavedAccount) {
-        let Some(texts) = self.snapshot.lists.get(saved.list) else {
+        let Some(list) = self.snapshot.lists.get(saved.list) else {
             return;
         };
-        for ((kept, found), text) in saved.kept.iter().zip(found).zip(texts) {
+        for ((kept, found), text) in saved.kept.iter().zip(found).zip(&list.quotas) {
             if !found && *kept != Kept::Nothing {
                 self.restored.dropped += 1;
                 self.dropped.insert(text);

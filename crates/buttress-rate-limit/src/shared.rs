@@ -1,23 +1,26 @@
 //! What all clones of a limiter share: settings, accounts and those who wait.
 
+use std::sync::Arc;
+#[cfg(feature = "persist")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use buttress_core::time::Instant;
 use buttress_core::wall::{CivilTime, WallClock};
 use buttress_core::{KeyHash, LimitId, Now, PolicyId, Reason, Rejection, Seed};
-use buttress_quota::algorithm::{Account, Rules};
 
+use crate::accounts::{Accounts, One};
 use crate::ask::RateDemand;
-use crate::decision::{Refused, Side, check, refused_by_key};
+use crate::decision::{self, Refused, Side, check};
 use crate::keyed::Keyed;
 use crate::limits::{Limits, Settings};
 use crate::penalties::Penalties;
 use crate::room::Room;
 use crate::sync::{AtomicUsize, Mutex};
-use crate::table::{Counts, Entry, Latest};
+use crate::table::Entry;
 use crate::ticket::Spent;
+use crate::tiers::{Tiers, key_of};
 use crate::waiter::{Arrival, Turn};
 
 pub(crate) struct Shared {
@@ -30,13 +33,13 @@ pub(crate) struct Shared {
     pub(crate) keys: usize,
     pub(crate) flags: AtomicU8,
     pub(crate) current: Mutex<Arc<Settings>>,
-    table: OnceLock<Keyed>,
-    /// Held while the table is made, and while the settings change, so that none is made of old ones.
+    /// The accounts of the keys in no tier.
+    pub(crate) untiered: Accounts,
+    pub(crate) tiers: Tiers,
+    /// Held while a table is made, and while the settings change, so that none is made of old ones.
     /// Locks are taken in this order: room, making, current, buckets of the
     /// small table, one of the general table, everyone, global.
     pub(crate) making: Mutex<()>,
-    /// The account of requests that have no key because all share one.
-    pub(crate) everyone: Mutex<One>,
     /// The account of the quotas that are kept for all keys together.
     pub(crate) global: Mutex<One>,
     pub(crate) room: Mutex<Room>,
@@ -50,21 +53,14 @@ pub(crate) struct Shared {
     pub(crate) penalties: Penalties,
 }
 
-/// An account outside the table.
-#[derive(Debug)]
-pub(crate) struct One {
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) account: Account,
-    pub(crate) counts: Counts,
-    pub(crate) latest: Latest,
-}
-
 /// Some quotas are kept per key.
 pub(crate) const KEYED: u8 = 1;
 /// Some quotas are kept for all keys together.
 pub(crate) const GLOBAL: u8 = 2;
 /// Nothing is refused.
 pub(crate) const SHADOW: u8 = 4;
+/// Keys can be in a tier.
+pub(crate) const TIERED: u8 = 8;
 
 impl Shared {
     pub(crate) fn new(
@@ -76,15 +72,7 @@ impl Shared {
     ) -> Self {
         let epoch = crate::epoch::epoch_for(&limits);
         let civil = clock.since(epoch);
-        let settings = Arc::new(Settings::new(limits, 1, &civil));
-        let one = || {
-            Mutex::new(One {
-                settings: Arc::clone(&settings),
-                account: Account::default(),
-                counts: Counts::default(),
-                latest: Latest::default(),
-            })
-        };
+        let settings = Arc::new(Settings::new(limits, 1, &civil, std::iter::empty()));
         Self {
             id: PolicyId::unique(),
             epoch,
@@ -92,10 +80,10 @@ impl Shared {
             seed,
             keys,
             flags: AtomicU8::new(settings.flags() | if shadow { SHADOW } else { 0 }),
-            table: OnceLock::new(),
+            untiered: Accounts::new(&settings),
+            tiers: Tiers::new(),
             making: Mutex::new(()),
-            everyone: one(),
-            global: one(),
+            global: Mutex::new(One::new(&settings)),
             room: Mutex::new(Room::default()),
             waiting: AtomicUsize::new(0),
             refused_in_room: AtomicU64::new(0),
@@ -147,6 +135,9 @@ impl Shared {
         {
             return match answer {
                 Ok(at) => Ok(Spent::new(demand, at)),
+                Err(refused) if !self.penalties.are_kept() && !self.has(SHADOW) => {
+                    Err(self.rejection(demand.key, Reason::RateLimit, &refused))
+                }
                 Err(refused) => self.refuse(demand, Reason::RateLimit, refused, nanos),
             };
         }
@@ -156,7 +147,8 @@ impl Shared {
     #[inline(never)]
     fn try_spend_on_accounts(&self, demand: &RateDemand, nanos: u64) -> Result<Spent, Rejection> {
         let result = match demand.cost > 0 && self.has_waiters() {
-            false => self.spend(demand.key, demand.cost, nanos, true),
+            // That the key's quota is not all there is to it is known by now.
+            false => self.spend_on_accounts(demand.key, demand.cost, nanos, true),
             true => self.spend_after_waiters(demand, nanos),
         };
         match result {
@@ -241,11 +233,29 @@ impl Shared {
         now: u64,
         count_refusal: bool,
     ) -> Option<Result<u64, Refused>> {
-        if cost == 0 || key == KeyHash::EVERYONE || !self.has(KEYED) {
+        if cost == 0 || key == KeyHash::EVERYONE {
             return None;
         }
-        let paced = self.table.get()?.paced()?;
+        const KEYED_IN_TIERS: u8 = KEYED | TIERED;
+        let accounts = match self.flags.load(Ordering::Relaxed) & (KEYED_IN_TIERS | GLOBAL) {
+            KEYED => &self.untiered,
+            KEYED_IN_TIERS => return self.spend_alone_in_tier(key, cost, now, count_refusal),
+            _ => return None,
+        };
+        let paced = accounts.table()?.paced()?;
         paced.spend(key, cost, now, count_refusal, || self.clock())
+    }
+
+    #[inline(never)]
+    fn spend_alone_in_tier(
+        &self,
+        key: KeyHash,
+        cost: u64,
+        now: u64,
+        count_refusal: bool,
+    ) -> Option<Result<u64, Refused>> {
+        let paced = self.accounts(key).table()?.paced()?;
+        paced.spend(key_of(key), cost, now, count_refusal, || self.clock())
     }
 
     #[inline(never)]
@@ -258,7 +268,9 @@ impl Shared {
     ) -> Result<u64, Refused> {
         self.with_accounts(key, now, |keyed, global| {
             let now = keyed.now;
-            let result = spend_both(key, keyed.settings, keyed.account, global, cost, now);
+            let rules = &keyed.settings.keyed(key).rules;
+            let global = global.map(|one| (&one.settings.global.rules, &mut one.account));
+            let result = decision::spend(rules, keyed.account, global, cost, now);
             match result {
                 Ok(()) => keyed.counts.admitted += 1,
                 Err(_) => keyed.counts.refused += u64::from(count_refusal),
@@ -286,7 +298,7 @@ impl Shared {
     #[inline]
     pub(crate) fn with_accounts<R>(
         &self,
-        key: KeyHash,
+        tiered: KeyHash,
         now: u64,
         f: impl FnOnce(Entry<'_>, Option<&mut One>) -> R,
     ) -> R {
@@ -298,8 +310,12 @@ impl Shared {
             entry.now = global.latest.at(entry.now);
             f(entry, Some(&mut global))
         };
+        let (accounts, key) = match self.has(TIERED) {
+            true => (self.accounts(tiered), key_of(tiered)),
+            false => (&self.untiered, tiered),
+        };
         if key == KeyHash::EVERYONE || !self.has(KEYED) {
-            let mut one = self.everyone.lock();
+            let mut one = accounts.everyone.lock();
             let One {
                 settings,
                 account,
@@ -313,7 +329,11 @@ impl Shared {
                 now: latest.at(now),
             });
         }
-        self.table().with(key, now, || self.clock(), with_global)
+        let table = match accounts.table() {
+            Some(table) => table,
+            None => self.make_table(accounts, tiered),
+        };
+        table.with(key, now, || self.clock(), with_global)
     }
 
     /// The time once more.
@@ -322,29 +342,26 @@ impl Shared {
         self.nanos_at(buttress_core::time::now())
     }
 
-    #[inline]
-    fn table(&self) -> &Keyed {
-        match self.table.get() {
-            Some(table) => table,
-            None => self.make_table(),
-        }
-    }
-
     #[cold]
-    fn make_table(&self) -> &Keyed {
+    fn make_table<'a>(&self, accounts: &'a Accounts, hash: KeyHash) -> &'a Keyed {
         let _making = self.making.lock();
-        self.table.get_or_init(|| {
-            Keyed::new(
-                self.keys,
-                &self.current.lock(),
-                self.seed.number().is_some(),
-            )
+        accounts.table_or(|| {
+            let current = self.current.lock();
+            let settings = current.tier(hash).unwrap_or(&current);
+            Keyed::new(self.keys, settings, self.seed.number().is_some())
         })
     }
 
-    /// The table, if any key has come.
-    pub(crate) fn made_table(&self) -> Option<&Keyed> {
-        self.table.get()
+    /// The accounts that a hash's is among.
+    pub(crate) fn accounts(&self, hash: KeyHash) -> &Accounts {
+        self.tiers.accounts(hash).unwrap_or(&self.untiered)
+    }
+
+    /// All accounts, each with the name of its tier.
+    pub(crate) fn all_accounts(&self) -> impl Iterator<Item = (Option<&str>, &Accounts)> {
+        let tiers = self.tiers.iter();
+        let tiers = tiers.map(|place| (Some(&*place.name), &place.accounts));
+        std::iter::once((None, &self.untiered)).chain(tiers)
     }
 
     pub(crate) fn refused_in_room(&self) -> u64 {
@@ -361,43 +378,4 @@ impl Shared {
             .by(limit)
             .violating(refused.violated)
     }
-}
-
-/// Spends on both sides or on none.
-#[inline]
-fn spend_both(
-    key: KeyHash,
-    settings: &Settings,
-    account: &mut Account,
-    global: Option<&mut One>,
-    cost: u64,
-    now: u64,
-) -> Result<(), Refused> {
-    let rules = &settings.keyed(key).rules;
-    if let Some(global) = global {
-        return spend_on_two_sides(rules, account, global, cost, now);
-    }
-    account.admit(rules, cost, now).map_err(|refusal| {
-        let keyed = Side { rules, account };
-        refused_by_key(refusal, keyed, cost, now)
-    })
-}
-
-#[inline(never)]
-fn spend_on_two_sides(
-    rules: &Rules,
-    account: &mut Account,
-    global: &mut One,
-    cost: u64,
-    now: u64,
-) -> Result<(), Refused> {
-    let global_rules = &global.settings.global.rules;
-    let global_side = Side {
-        rules: global_rules,
-        account: &global.account,
-    };
-    check(Side { rules, account }, Some(global_side), cost, now)?;
-    account.spend(rules, cost, now);
-    global.account.spend(global_rules, cost, now);
-    Ok(())
 }

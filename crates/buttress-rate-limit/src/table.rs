@@ -141,7 +141,7 @@ impl Table {
     /// Takes every account along to other settings.
     pub(crate) fn change(&self, settings: &Arc<Settings>, now: u64) {
         // What other quotas are kept for is told by the whole key.
-        for &key in settings.limits.overrides.keys() {
+        for key in settings.overridden() {
             self.with(key, now, |_| ());
         }
         for bucket in &self.buckets {
@@ -261,8 +261,10 @@ impl Bucket {
     fn find(&mut self, key: KeyHash, bits: u64) -> Option<usize> {
         let is_it = |held: &KeyHash| (held.get() ^ key.get()) & bits == 0;
         let slot = self.keys.iter().position(is_it)?;
-        // What was known of it may have been less.
-        self.keys[slot] = key;
+        // What was known of it may have been less. Mostly it was not, and the line of the keys stays clean.
+        if self.keys[slot] != key {
+            self.keys[slot] = key;
+        }
         Some(slot)
     }
 

@@ -193,29 +193,13 @@ impl<W, J, R, O> RetryLayer<W, J, R, O> {
     /// again), or any other [`Judge`](crate::Judge).
     #[must_use]
     pub fn retry_if<J2>(self, judge: J2) -> RetryLayer<W, J2, R, O> {
-        RetryLayer {
-            policy: self.policy,
-            budget: self.budget,
-            random: self.random,
-            replay: self.replay,
-            judge,
-            on_reject: self.on_reject,
-            observer: self.observer,
-        }
+        self.judging(|_| judge)
     }
 
     /// How a request is sent again: any [`Replay`](crate::Replay).
     #[must_use]
     pub fn replay<W2>(self, replay: W2) -> RetryLayer<W2, J, R, O> {
-        RetryLayer {
-            policy: self.policy,
-            budget: self.budget,
-            random: self.random,
-            replay,
-            judge: self.judge,
-            on_reject: self.on_reject,
-            observer: self.observer,
-        }
+        self.replaying(|_| replay)
     }
 
     /// Copies requests by a function, which returns nothing for one that is not to be sent again, such as
@@ -254,6 +238,30 @@ impl<W, J, R, O> RetryLayer<W, J, R, O> {
             judge: self.judge,
             on_reject: self.on_reject,
             observer,
+        }
+    }
+
+    pub(crate) fn judging<J2>(self, judge: impl FnOnce(J) -> J2) -> RetryLayer<W, J2, R, O> {
+        RetryLayer {
+            policy: self.policy,
+            budget: self.budget,
+            random: self.random,
+            replay: self.replay,
+            judge: judge(self.judge),
+            on_reject: self.on_reject,
+            observer: self.observer,
+        }
+    }
+
+    pub(crate) fn replaying<W2>(self, replay: impl FnOnce(W) -> W2) -> RetryLayer<W2, J, R, O> {
+        RetryLayer {
+            policy: self.policy,
+            budget: self.budget,
+            random: self.random,
+            replay: replay(self.replay),
+            judge: self.judge,
+            on_reject: self.on_reject,
+            observer: self.observer,
         }
     }
 

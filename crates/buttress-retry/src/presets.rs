@@ -43,7 +43,9 @@ impl RetryLayer {
         Self::new(policy).budget(BudgetRule::aws())
     }
 
-    /// Finagle's retries: at once, as often as its budget allows ([`BudgetRule::finagle`]).
+    /// Finagle's retries: at once, as often as its budget allows ([`BudgetRule::finagle`]). Finagle spends
+    /// at most a fifth of what is left on one request that it sends again by itself; here
+    /// [`attempts`](Self::attempts) bounds that.
     #[must_use]
     pub fn finagle() -> Self {
         let policy = RetryPolicy {

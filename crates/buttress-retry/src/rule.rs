@@ -12,6 +12,9 @@ use crate::tokens::{RETRY, Terms, units};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BudgetRule(pub(crate) Kind);
 
+/// A thousandth of a token, in billionths.
+const THOUSANDTH: u64 = RETRY / 1_000;
+
 /// All numbers are in billionths of a retry, or of a token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
@@ -138,12 +141,12 @@ impl BudgetRule {
     }
 
     /// gRPC's throttling (gRPC proposal A6): tokens that start at `most`; a failure that could be retried
-    /// takes one, as does a server that says not to retry; a success gives back `ratio` of one. There are
-    /// retries only while more than half are left.
+    /// takes one, as does a server that says not to retry; a success gives back `ratio` of one, of which
+    /// three decimals count. There are retries only while more than half are left.
     ///
     /// # Errors
     ///
-    /// If `most` is not between 1 and 1,000, or `ratio` is not above zero.
+    /// If `most` is not between 1 and 1,000, or `ratio` is below 0.001.
     pub fn grpc(most: u32, ratio: f64) -> Result<Self, SettingError> {
         if !(1..=1000).contains(&most) {
             return Err(SettingError::new(
@@ -152,18 +155,21 @@ impl BudgetRule {
                 "a number from 1 to 1000",
             ));
         }
-        // A6 knows three decimals and no more.
-        let ratio = units("tokenRatio", (ratio * 1e3).round() / 1e3)?;
-        if ratio == 0 {
-            return Err(SettingError::new("tokenRatio", 0, "a number above zero"));
+        // A6: "Decimal places beyond 3 are ignored. (eg. 0.5466 is treated as 0.546.)"
+        let whole = units("tokenRatio", ratio)? / THOUSANDTH * THOUSANDTH;
+        if whole == 0 {
+            let expected = "a number of at least 0.001";
+            return Err(SettingError::new("tokenRatio", ratio, expected));
         }
         let most = u64::from(most) * RETRY;
-        Ok(Self(Kind::Throttle { ratio, most }))
+        Ok(Self(Kind::Throttle { ratio: whole, most }))
     }
 
     /// The retry quota of the AWS SDKs (retry behaviour version 2.0): 500 tokens; a retry borrows 5, or 10
-    /// after a timeout or a connection that failed, and gives them back if it succeeds; a success at the
-    /// first attempt gives one.
+    /// after a timeout or where no connection could be made, and gives them back if it succeeds; a success
+    /// at the first attempt gives one.
+    ///
+    /// The SDKs differ in what takes 10: some count timeouts alone, some also 500, 502, 503 and 504.
     #[must_use]
     pub const fn aws() -> Self {
         Self(Kind::Prices(Prices {

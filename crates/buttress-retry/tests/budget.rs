@@ -212,3 +212,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_grpcs_ratio_three_decimals_count() {
+    let rule = |ratio| BudgetRule::grpc(10, ratio);
+    assert_eq!(rule(0.5466), rule(0.546), "the proposal's own example");
+    assert_eq!(rule(0.001_999), rule(0.001));
+    assert_ne!(rule(0.546), rule(0.545));
+    let error = rule(0.0009).unwrap_err().to_string();
+    assert!(
+        error.contains("tokenRatio") && error.contains("0.0009"),
+        "{error}"
+    );
+}

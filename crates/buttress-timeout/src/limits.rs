@@ -141,17 +141,19 @@ mod tests {
             .map(|course| [told(course.head), told(course.body_end)])
     }
 
+    /// Limits in seconds; 0 is none.
+    fn limits(to_head: u32, to_body_end: u32, deadline: u32) -> Limits {
+        let limit = |seconds| (seconds > 0).then_some(SECOND * seconds);
+        Limits {
+            to_head: limit(to_head),
+            to_body_end: limit(to_body_end),
+            deadline: limit(deadline),
+        }
+    }
+
     #[test]
     fn the_first_of_the_limits_cuts_off() {
         let start = buttress_core::time::now() + SECOND;
-        let limits = |to_head: u32, to_body_end: u32, deadline: u32| {
-            let limit = |seconds| (seconds > 0).then_some(SECOND * seconds);
-            Limits {
-                to_head: limit(to_head),
-                to_body_end: limit(to_body_end),
-                deadline: limit(deadline),
-            }
-        };
         let refused = Rejection::new(Reason::Deadline, When::Unknown);
         for (limits, asked, expected) in [
             (limits(0, 0, 0), None, Ok([None, None])),

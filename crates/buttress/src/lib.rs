@@ -110,10 +110,29 @@ pub use buttress_timeout::TimeoutLayer;
 pub use buttress_token_budget::{Amounts, Dimension, TokenBudget, TokenBudgetLayer};
 
 // The README's examples are compiled like any other.
-#[cfg(all(doctest, feature = "axum", feature = "reqwest"))]
+#[cfg(all(
+    doctest,
+    feature = "axum",
+    feature = "circuit-breaker",
+    feature = "rate-limit",
+    feature = "reqwest",
+    feature = "retry",
+    feature = "timeout"
+))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
 #[cfg(all(doctest, feature = "rate-limit", feature = "test-util"))]
 #[doc = include_str!("../../../docs/testing.md")]
 struct Testing;
+
+#[cfg(all(
+    doctest,
+    feature = "circuit-breaker",
+    feature = "rate-limit",
+    feature = "reqwest",
+    feature = "retry",
+    feature = "timeout"
+))]
+#[doc = include_str!("../../../docs/retry-and-breaker.md")]
+struct RetryAndBreaker;

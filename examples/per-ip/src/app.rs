@@ -4,54 +4,12 @@ use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use buttress::rate_limit::{LimitsError, RateLimiterStatus};
-use buttress::{ApiKey, ClientIp, RateLimitLayer, RateLimiter};
+use buttress::rate_limit::RateLimiterStatus;
+use buttress::{ApiKey, ClientIp, RateLimitLayer, by_head};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::config::Config;
-
-/// The limits of the two limited routes.
-#[derive(Clone, Debug)]
-pub struct Limiters {
-    pub(crate) chat: RateLimiter,
-    search: RateLimiter,
-}
-
-impl Limiters {
-    /// Limiters as configured.
-    ///
-    /// # Errors
-    ///
-    /// If the configuration cannot be enforced.
-    pub fn new(config: &Config) -> Result<Self, LimitsError> {
-        let start = |quotas: &[_]| RateLimiter::builder().quotas(quotas.to_vec()).build();
-        let limiters = Self {
-            chat: start(&config.chat)?,
-            search: start(&config.search.default)?,
-        };
-        limiters.apply(config)?;
-        Ok(limiters)
-    }
-
-    /// Puts another configuration in force; what was spent stays spent.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be enforced.
-    pub fn apply(&self, config: &Config) -> Result<(), LimitsError> {
-        let mut chat = self.chat.limits();
-        chat.quotas.clone_from(&config.chat);
-        let mut search = self.search.limits();
-        search.quotas.clone_from(&config.search.default);
-        let tiers = config.search.keys.iter();
-        search.overrides = tiers
-            .map(|(key, quotas)| (self.search.hash(key), quotas.clone()))
-            .collect();
-        self.chat.set_limits(chat)?;
-        self.search.set_limits(search)
-    }
-}
+use crate::limiters::Limiters;
 
 /// The app. It must be served with the peer's address
 /// (`into_make_service_with_connect_info::<SocketAddr>()`).
@@ -60,8 +18,12 @@ pub fn app(limiters: Limiters, client: ClientIp) -> Router {
         .by(client)
         .respond_http()
         .headers();
+    let accounts = limiters.clone();
     let per_key = RateLimitLayer::from(limiters.search.clone())
         .by(ApiKey::header("x-api-key"))
+        .quota_for(by_head(move |head| {
+            accounts.tier_of(head.headers.get("x-api-key")?.to_str().ok()?)
+        }))
         .respond_http()
         .headers();
     Router::new()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use buttress::Quota;
-use buttress::rate_limit::Limits;
+use buttress::rate_limit::{Limits, Penalty, parse_duration};
 use serde::Deserialize;
 
 /// What the limits are, checked.
@@ -12,6 +12,8 @@ use serde::Deserialize;
 pub struct Config {
     /// The quotas of `/chat`, kept per client address.
     pub chat: Vec<Quota>,
+    /// What repeated refusals on `/chat` lead to.
+    pub ban: Option<Penalty>,
     /// The quotas of `/search`.
     pub search: Search,
 }
@@ -21,8 +23,20 @@ pub struct Config {
 pub struct Search {
     /// For a key that is not listed. Each has its own count.
     pub default: Vec<Quota>,
-    /// For single keys.
+    /// For the keys of a tier, by its name.
+    pub tiers: BTreeMap<String, Tier>,
+    /// For single keys, whatever their tier.
     pub keys: BTreeMap<String, Vec<Quota>>,
+}
+
+/// Quotas that each of several keys has.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tier {
+    /// The quotas.
+    pub quotas: Vec<Quota>,
+    /// The keys.
+    pub keys: Vec<String>,
 }
 
 /// What `/search` allows a key if nothing else is said.
@@ -34,8 +48,10 @@ impl Config {
     pub fn new(chat: Vec<Quota>) -> Self {
         Self {
             chat,
+            ban: None,
             search: Search {
                 default: vec![SEARCH_DEFAULT],
+                tiers: BTreeMap::new(),
                 keys: BTreeMap::new(),
             },
         }
@@ -67,10 +83,14 @@ impl Config {
         let default = &self.search;
         Ok(Self {
             chat: file.quotas.map_or_else(|| self.chat.clone(), |list| list.0),
+            ban: file.ban.map(|ban| ban.0).or_else(|| self.ban.clone()),
             search: Search {
                 default: search
                     .default
                     .map_or_else(|| default.default.clone(), |list| list.0),
+                tiers: search
+                    .tiers
+                    .map_or_else(|| default.tiers.clone(), |tiers| tiers.0),
                 keys: match search.keys {
                     Some(keys) => keys.into_iter().map(|(key, list)| (key, list.0)).collect(),
                     None => default.keys.clone(),
@@ -84,6 +104,7 @@ impl Config {
 #[serde(deny_unknown_fields)]
 struct File {
     quotas: Option<List>,
+    ban: Option<Ban>,
     search: Option<SearchTable>,
 }
 
@@ -91,7 +112,62 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct SearchTable {
     default: Option<List>,
+    tiers: Option<Tiers>,
     keys: Option<BTreeMap<String, List>>,
+}
+
+/// So many refusals, and a key is banned for so long.
+#[derive(Deserialize)]
+#[serde(try_from = "BanTable")]
+struct Ban(Penalty);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BanTable {
+    after: u32,
+    length: String,
+}
+
+impl TryFrom<BanTable> for Ban {
+    type Error = String;
+
+    fn try_from(table: BanTable) -> Result<Self, String> {
+        let length = parse_duration(&table.length).map_err(|error| format!("length: {error}"))?;
+        let penalty = Penalty::try_ban(table.after, length);
+        penalty.map(Self).map_err(|error| error.to_string())
+    }
+}
+
+/// Tiers that can be enforced, and no key in two of them.
+#[derive(Deserialize)]
+#[serde(try_from = "BTreeMap<String, Tier>")]
+struct Tiers(BTreeMap<String, Tier>);
+
+impl TryFrom<BTreeMap<String, Tier>> for Tiers {
+    type Error = String;
+
+    fn try_from(tiers: BTreeMap<String, Tier>) -> Result<Self, String> {
+        let mut tier_of = BTreeMap::new();
+        for (name, tier) in &tiers {
+            for key in &tier.keys {
+                if let Some(other) = tier_of.insert(key, name) {
+                    return Err(format!(
+                        "the key `{key}` is in `{other}` and in `{name}`; name it once"
+                    ));
+                }
+            }
+        }
+        let quotas = tiers
+            .iter()
+            .map(|(name, tier)| (name.clone(), tier.quotas.clone()));
+        let limits = Limits {
+            quotas: vec![SEARCH_DEFAULT],
+            tiers: quotas.collect(),
+            ..Limits::default()
+        };
+        limits.check().map_err(|error| error.to_string())?;
+        Ok(Self(tiers))
+    }
 }
 
 /// Quotas that can be enforced together.

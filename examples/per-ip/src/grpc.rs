@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower_service::Service;
 
-use crate::app::Limiters;
+use crate::limiters::Limiters;
 
 /// Serves `per_ip.Chat` until `stop`. A client has one limit, whichever way it comes.
 ///

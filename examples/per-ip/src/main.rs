@@ -1,15 +1,17 @@
 //! `per-ip`: see the library for what it does, and `--help` for how to start it.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use axum::Router;
 use buttress::{ClientIp, Networks, Quota};
 use clap::Parser;
-use per_ip::{Config, Limiters, Reload, app, serve_grpc};
+use per_ip::{Config, Limiters, Reload, admin, app, serve_grpc};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -38,6 +40,14 @@ struct Arguments {
     /// A TOML file with the limits. An edit is in force within seconds.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Where the counts of quotas of a day or more survive a restart: `FILE.chat` and `FILE.search`.
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+
+    /// A file with the token for `GET /bans` and `DELETE /bans/{hash}`, which are not there without it.
+    #[arg(long, value_name = "FILE")]
+    admin_token: Option<PathBuf>,
 }
 
 /// How long requests in flight have to finish. With what starting and stopping takes this stays below five
@@ -73,7 +83,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         }
         None => (None, base),
     };
-    let limiters = Limiters::new(&config).map_err(|error| format!("--quota: {error}"))?;
+    let limiters = Limiters::kept(&config, arguments.state.as_deref())
+        .map_err(|error| format!("--quota or --state: {error}"))?;
+    let token = arguments.admin_token.as_deref().map(token).transpose()?;
     let (listener, address) = listen("--listen", arguments.listen).await?;
     let grpc = match arguments.grpc_listen {
         Some(address) => Some(listen("--grpc-listen", address).await?),
@@ -81,6 +93,13 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     };
 
     let client = ClientIp::peer().behind(proxies);
+    if arguments.state.is_some() {
+        // What cannot be written is to be known now, and not when it is needed.
+        limiters
+            .save()
+            .map_err(|error| format!("--state: {error}"))?;
+        tokio::spawn(limiters.clone().save_every_minute());
+    }
     if let Some(reload) = reload {
         tokio::spawn(reload.follow(limiters.clone()));
     }
@@ -90,7 +109,29 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     // Whoever closed the output wants no greeting.
     let _ = greet(io::stdout().lock(), address, grpc_address, &config);
     let grpc = grpc.map(|(listener, _)| listener);
-    serve(listener, grpc, limiters, client, asked_to_stop).await
+    let mut routes = app(limiters.clone(), client.clone());
+    if let Some(token) = token {
+        routes = routes.merge(admin(&limiters, &token));
+    }
+    let http = (listener, routes);
+    let grpc = grpc.map(|listener| (listener, client));
+    let served = serve(http, grpc, &limiters, asked_to_stop).await;
+    if arguments.state.is_some() {
+        limiters.save().map_err(|error| error.to_string())?;
+    }
+    served
+}
+
+/// The token in a file, without the end of its line.
+fn token(path: &Path) -> Result<String, String> {
+    let wrong = |what: &dyn Display| format!("--admin-token {}: {what}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    match text.trim() {
+        "" => Err(wrong(
+            &"the file is empty; write a long random text into it",
+        )),
+        token => Ok(token.to_owned()),
+    }
 }
 
 async fn listen(option: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
@@ -114,10 +155,9 @@ fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
 
 /// Serves until it is asked to stop, then finishes what is in flight, but not for ever.
 async fn serve(
-    listener: TcpListener,
-    grpc: Option<TcpListener>,
-    limiters: Limiters,
-    client: ClientIp,
+    (listener, routes): (TcpListener, Router),
+    grpc: Option<(TcpListener, ClientIp)>,
+    limiters: &Limiters,
     asked_to_stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), String> {
     let (stop, stopped) = watch::channel(false);
@@ -127,11 +167,10 @@ async fn serve(
             let _ = stopped.wait_for(|stopped| *stopped).await;
         }
     };
-    let app = app(limiters.clone(), client.clone());
     let http = async {
         axum::serve(
             listener,
-            app.into_make_service_with_connect_info::<SocketAddr>(),
+            routes.into_make_service_with_connect_info::<SocketAddr>(),
         )
         .with_graceful_shutdown(until_stopped())
         .await
@@ -139,7 +178,7 @@ async fn serve(
     };
     let grpc = async {
         match grpc {
-            Some(listener) => serve_grpc(listener, &limiters, client, until_stopped())
+            Some((listener, client)) => serve_grpc(listener, limiters, client, until_stopped())
                 .await
                 .map_err(|error| error.to_string()),
             None => Ok(()),

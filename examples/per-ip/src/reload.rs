@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::app::Limiters;
 use crate::config::Config;
+use crate::limiters::Limiters;
 
 /// How often the file is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buttress_circuit_breaker::algorithm::Kind::{Failure, Success, Throttled};
+use buttress_circuit_breaker::algorithm::{Call, Circuit};
 use buttress_circuit_breaker::{Settings, State};
 
 use crate::support::{Clocked, MS, SECOND, seconds};
@@ -43,6 +44,51 @@ fn slow_is_strictly_longer() {
     assert_eq!(clocked.slow(SECOND).state(), State::Closed);
     let mut clocked = Clocked::new(clocked.circuit.settings().as_ref().clone());
     assert_eq!(clocked.slow(SECOND + 1).state(), State::Open);
+}
+
+#[test]
+fn a_slow_probe_opens_again_at_its_head_and_nothing_else_does() {
+    let settings = Settings::consecutive_failures(1).slow_call(seconds(1));
+    let mut circuit = Circuit::new(settings.into());
+    let closed = circuit.admit(0).unwrap();
+    let head = |circuit: &mut Circuit, generation, waited, now| {
+        circuit.head(generation, waited, || now, || 0);
+        circuit.state()
+    };
+    assert_eq!(
+        head(&mut circuit, closed, 9 * SECOND, SECOND),
+        State::Closed
+    );
+    let failure = Call {
+        kind: Failure,
+        waited: 0,
+    };
+    circuit.record(closed, failure, || SECOND, || 0);
+    let probe = circuit.admit(61 * SECOND).unwrap();
+    let half_open = State::HalfOpen;
+    assert_eq!(
+        head(&mut circuit, closed, 9 * SECOND, 62 * SECOND),
+        half_open
+    );
+    assert_eq!(head(&mut circuit, probe, SECOND, 62 * SECOND), half_open);
+    assert_eq!(
+        head(&mut circuit, probe, SECOND + 1, 63 * SECOND),
+        State::Open
+    );
+    assert_eq!(
+        circuit.would_admit(64 * SECOND).unwrap_err().wait,
+        Some(59 * u128::from(SECOND))
+    );
+    // Its end is from an earlier phase.
+    let success = Call {
+        kind: Success,
+        waited: SECOND + 1,
+    };
+    circuit.record(probe, success, || 70 * SECOND, || 0);
+    assert_eq!(
+        circuit.would_admit(71 * SECOND).unwrap_err().wait,
+        Some(52 * u128::from(SECOND))
+    );
 }
 
 #[test]
@@ -151,6 +197,41 @@ fn other_settings_keep_the_state_and_the_run() {
     clocked.circuit.set(Arc::new(other));
     assert_eq!(clocked.call(Failure).state(), State::Open);
     assert_eq!(clocked.wait(), SECOND);
+}
+
+#[test]
+fn other_settings_carry_the_growth_of_open_times_on() {
+    let growing = Settings::consecutive_failures(1).open_growth(2.0);
+    let mut clocked = Clocked::new(growing.clone().open_for(seconds(10)));
+    clocked.call(Failure);
+    assert_eq!(clocked.wait(), 10 * SECOND);
+    clocked.circuit.set(Arc::new(growing.open_for(seconds(1))));
+    assert_eq!(clocked.wait(), 10 * SECOND);
+    clocked.at(10 * SECOND).call(Failure);
+    assert_eq!(clocked.wait(), 2 * SECOND);
+}
+
+#[test]
+fn a_window_of_another_length_keeps_the_last_calls() {
+    let of = |calls| Arc::new(Settings::failure_rate(1.0).window(calls).minimum_calls(4));
+    let mut clocked = Clocked::new(of(5).as_ref().clone());
+    clocked.calls(4, Success).calls(3, Failure);
+    let told = |clocked: &mut Clocked| clocked.circuit.seen(0).window;
+    assert_eq!(
+        (told(&mut clocked).calls, told(&mut clocked).failed),
+        (5, 3)
+    );
+    clocked.circuit.set(of(10));
+    assert_eq!(
+        (told(&mut clocked).calls, told(&mut clocked).failed),
+        (5, 3)
+    );
+    clocked.circuit.set(of(4));
+    assert_eq!(
+        (told(&mut clocked).calls, told(&mut clocked).failed),
+        (4, 3)
+    );
+    assert_eq!(clocked.call(Failure).state(), State::Open);
 }
 
 #[test]

@@ -84,6 +84,43 @@ async fn trap_13_a_full_table_forgets_closed_circuits_and_never_an_open_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn forced_open_it_refuses_keys_for_which_there_is_no_room() {
+    let layer = small(1).by(host).classify(by_status);
+    let breaker = layer.breaker().clone();
+    let service = layer.layer(upstream());
+    assert!(breaker.key("a").disable());
+    assert!(!breaker.key("b").disable());
+    assert_eq!(breaker.snapshot().unwatched, 0);
+    breaker.force_open();
+    assert!(breaker.key("a").disable());
+    for host in HOSTS {
+        let answer = send(&service, OK.to(host)).await;
+        assert_eq!(answer.is_ok(), host == "a", "{host}");
+    }
+    assert_eq!(breaker.snapshot().refused, 5);
+    assert_eq!(breaker.snapshot().unwatched, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_table_forgets_circuits_in_whatever_state_all_were_told() {
+    let layer = small(1).by(host).classify(by_status);
+    let breaker = layer.breaker().clone();
+    let service = layer.layer(upstream());
+    breaker.metrics_only();
+    for host in HOSTS {
+        send(&service, OK.to(host)).await.unwrap();
+    }
+    assert_eq!(breaker.snapshot().unwatched, 0);
+    assert_eq!(breaker.key("f").metrics().unwrap().calls, 0);
+    // One that was told something else stays.
+    breaker.reset();
+    assert!(breaker.key("a").disable());
+    send(&service, OK.to("b")).await.unwrap();
+    assert_eq!(breaker.key("a").state(), State::Disabled);
+    assert_eq!(breaker.snapshot().unwatched, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_circuit_with_a_call_in_flight_is_not_forgotten() {
     let layer = small(1).by(host).classify(by_status);
     let breaker = layer.breaker().clone();

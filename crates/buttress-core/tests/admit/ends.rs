@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use buttress_core::{
     AdmitLayer, AsError, AtHead, End, Error, Now, Outcome, Path, Permit, Reason, Ticket,
-    as_timed_out,
+    as_settled, as_timed_out,
 };
 use futures_util::{FutureExt, poll};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -224,6 +224,25 @@ fn what_is_dropped_inside_as_timed_out_is_timed_out_however_deep() {
     gate.heard();
     as_timed_out(|| explicit.end(End::Released, &Now::new()));
     assert_eq!(gate.heard(), [RELEASED], "an end that is said counts");
+}
+
+#[test]
+fn what_is_dropped_inside_as_settled_is_no_cancellation() {
+    let gate = Gate::new(Mode::Admit);
+    let permit = || match buttress_core::Admission::admit(&gate, (), &Now::new()) {
+        buttress_core::Verdict::Now(Ok(permit)) => permit,
+        _ => panic!("the gate admits"),
+    };
+    let (first, second, third, fourth) = (permit(), permit(), permit(), permit());
+    gate.heard();
+    as_settled(|| {
+        drop(first);
+        as_timed_out(|| drop(second));
+        drop(third);
+    });
+    drop(fourth);
+    let success = || Heard::End(End::Settled(Outcome::Success, None));
+    assert_eq!(gate.heard(), [success(), TIMED_OUT, success(), CANCELLED]);
 }
 
 #[test]

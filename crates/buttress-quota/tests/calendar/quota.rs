@@ -156,6 +156,22 @@ fn a_clock_that_is_set_back_gives_nothing_back() {
 }
 
 #[test]
+fn what_a_clock_wrote_that_was_years_ahead_refuses_once_and_not_in_every_period_until_then() {
+    let rules = Rules::new(&["5/day calendar UTC".parse().expect("a quota")]);
+    let nanos = |text| unix(text).get().try_into().expect("after 1970");
+    let mut account = Account::default();
+    let wrong: u64 = nanos("2036-06-02T00:00:00Z");
+    assert!(account.admit(&rules, 5, wrong).is_ok());
+    let corrected: u64 = nanos("2026-06-02T12:00:00Z");
+    assert!(account.admit(&rules, 1, corrected).is_err());
+    assert!(
+        account
+            .admit(&rules, 5, corrected + 86_400_000_000_000)
+            .is_ok()
+    );
+}
+
+#[test]
 fn what_is_spent_goes_along_to_another_quota() {
     let daily = calendar("5/day calendar UTC");
     let more = calendar("8/day calendar UTC");

@@ -175,8 +175,8 @@ fn limits_that_cannot_be_enforced_change_nothing() {
         ),
     ];
     for (limits, error) in wrong {
-        assert_eq!(limiter.set_limits(limits), Err(error));
         assert!(!error.to_string().is_empty());
+        assert_eq!(limiter.set_limits(limits), Err(error));
     }
     let too_many = limiter.set_override("a", many(16));
     assert_eq!(too_many, Err(LimitsError::TooMany { count: 17 }));

@@ -12,6 +12,7 @@ fn sample() -> Snapshot {
     let vip = quotas(&["9/day", "10/week rolling", "5/minute"]);
     let limiter = builder(&["12/day", "8/day rolling"], 0)
         .override_for("vip", vip)
+        .tier("pro", quotas(&["50/day"]))
         .global(quotas(&["100/week"]))
         .seed(7);
     #[cfg(feature = "calendar")]
@@ -20,6 +21,7 @@ fn sample() -> Snapshot {
     for key in ["a", "b", "vip"] {
         limiter.check(key, 2).unwrap();
     }
+    limiter.tier("pro").unwrap().check("a", 2).unwrap();
     limiter.snapshot().unwrap()
 }
 
@@ -35,7 +37,11 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 #[tokio::test(start_paused = true)]
 async fn what_was_written_reads_back() {
     let snapshot = sample();
-    assert_eq!(snapshot.len(), 4, "three keys, and all of them");
+    assert_eq!(
+        snapshot.len(),
+        5,
+        "three keys, one of them in a tier too, and all of them"
+    );
     let bytes = snapshot.to_bytes();
     let read = Snapshot::from_bytes(&bytes).unwrap();
     assert_eq!(read, snapshot);
@@ -111,7 +117,7 @@ fn what_is_foreign_or_newer_is_called_so() {
     let newer = [&b"buttress limits\n"[..], &7_u32.to_le_bytes(), b"whatever"].concat();
     let error = Snapshot::from_bytes(&newer).unwrap_err();
     assert_eq!(error, SnapshotError::Newer { version: 7 });
-    let sentence = "is a snapshot of format 7, and this build reads formats up to 1";
+    let sentence = "is a snapshot of format 7, and this build reads formats up to 2";
     assert_eq!(error.to_string(), sentence);
 }
 

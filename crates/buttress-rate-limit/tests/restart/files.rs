@@ -202,8 +202,11 @@ async fn saving_goes_on_at_an_interval_and_after_errors() {
     let error = heard.recv().await.unwrap();
     assert!(matches!(error, PersistError::Io { .. }), "{error:?}");
     fs::create_dir(directory.0.join("later")).unwrap();
-    // Time is stopped while a thread writes, so the file is there before the next minute is over.
-    tokio::time::sleep(minute + Duration::from_secs(1)).await;
+    tokio::time::advance(minute).await;
+    // A thread writes it, and gives it its name when it is whole.
+    while !path.exists() {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(left(&self::limiter(&path), "a"), [6]);
     saving.abort();
     assert!(saving.await.unwrap_err().is_cancelled());

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use buttress_core::BoxError;
@@ -21,8 +22,17 @@ type Result = std::result::Result<Reply, BoxError>;
 /// The attempts that run, at most one a request.
 #[derive(Clone)]
 pub(super) struct Attempts {
-    running: Arc<Mutex<Vec<Option<Handle>>>>,
+    running: Arc<Mutex<Vec<Option<Attempt>>>>,
+    /// How many have begun.
+    begun: Arc<AtomicU64>,
     ready: Arc<Ready>,
+}
+
+/// An attempt that runs, and how many had begun before it.
+#[derive(Clone)]
+struct Attempt {
+    order: u64,
+    handle: Handle,
 }
 
 type Handle = Arc<Mutex<State>>;
@@ -39,13 +49,19 @@ impl Attempts {
         let none = (0..requests).map(|_| None).collect();
         Self {
             running: Arc::new(Mutex::new(none)),
+            begun: Arc::default(),
             ready,
         }
     }
 
     /// Whether an attempt of the request runs.
     pub(super) fn is_running(&self, request: usize) -> bool {
-        self.handle(request).is_some()
+        self.order(request).is_some()
+    }
+
+    /// Where the attempt stands in the order in which attempts came to the layers; none if none runs.
+    pub(super) fn order(&self, request: usize) -> Option<u64> {
+        Some(self.running.lock().get(request)?.as_ref()?.order)
     }
 
     /// Lets the attempt go on, and wakes who asked for its end if it has come.
@@ -58,7 +74,8 @@ impl Attempts {
     }
 
     fn handle(&self, request: usize) -> Option<Handle> {
-        self.running.lock().get(request)?.clone()
+        let running = self.running.lock();
+        Some(Arc::clone(&running.get(request)?.as_ref()?.handle))
     }
 
     /// Polls the attempt; who waits for its end, if it has just come.
@@ -105,7 +122,10 @@ impl Service<Call> for Apart {
             asking: None,
         }));
         if let Some(place) = self.attempts.running.lock().get_mut(request) {
-            *place = Some(Arc::clone(&handle));
+            *place = Some(Attempt {
+                order: self.attempts.begun.fetch_add(1, Ordering::Relaxed),
+                handle: Arc::clone(&handle),
+            });
         }
         Running {
             request,

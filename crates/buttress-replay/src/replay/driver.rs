@@ -107,12 +107,15 @@ impl Driver {
         let now = self.world.lock().now();
         let mut due = self.in_order(due);
         loop {
-            if let Some(event) = self.take(now, What::precedes_layers) {
+            let followed = if let Some(event) = self.take(now, What::precedes_layers) {
                 self.happen(event);
+                event.request
             } else if let Some(task) = due.pop_front() {
                 self.poll(task);
+                task.request
             } else if let Some(event) = self.take(now, |_| true) {
                 self.happen(event);
+                event.request
             } else {
                 // Timers that were set for this very instant fire when the runtime looks at them.
                 tokio::task::yield_now().await;
@@ -120,8 +123,9 @@ impl Driver {
                 if due.is_empty() {
                     return;
                 }
-            }
-            self.follow();
+                continue;
+            };
+            self.follow(followed, now);
         }
     }
 
@@ -129,14 +133,22 @@ impl Driver {
         self.world.lock().timeline.take(now, wanted)
     }
 
-    /// Puts those for whom something is due in the order of the format: waits and backoffs before what
-    /// cuts attempts off, each in the order of the trace.
+    /// Puts those for whom something is due in the order of the format.
     fn in_order(&self, due: BTreeSet<Task>) -> VecDeque<Task> {
-        // While an attempt runs, all that can fall due outside of it is its end.
-        let is_cut_off =
-            |task: &Task| task.part == Part::Whole && self.attempts.is_running(task.request);
-        let (ends, waits): (Vec<_>, Vec<_>) = due.into_iter().partition(is_cut_off);
-        waits.into_iter().chain(ends).collect()
+        let mut due: Vec<_> = due.into_iter().collect();
+        due.sort_by_key(|task| self.rank(task));
+        due.into()
+    }
+
+    /// Waits come first, in the order in which attempts came to the layers, which promise it; then backoffs;
+    /// then what cuts attempts off, each in the order of the trace.
+    fn rank(&self, task: &Task) -> (u8, u64, usize) {
+        match (task.part, self.attempts.order(task.request)) {
+            (Part::Attempt, order) => (0, order.unwrap_or(0), task.request),
+            (Part::Whole, None) => (1, 0, task.request),
+            // While an attempt runs, all that can fall due outside of it is its end.
+            (Part::Whole, Some(_)) => (2, 0, task.request),
+        }
     }
 
     fn happen(&mut self, event: Event) {
@@ -200,11 +212,26 @@ impl Driver {
         self.poll(Task { request, part });
     }
 
-    /// Polls whoever has been woken, in the order of the trace, until nobody is.
-    fn follow(&mut self) {
-        while let Some(task) = self.ready.pop() {
-            self.poll(task);
+    /// Polls whoever has been woken until nobody is. Each is followed to its end before the next, also where
+    /// the upstream answers in no time.
+    fn follow(&mut self, mut request: usize, now: Milliseconds) {
+        loop {
+            if let Some(task) = self.ready.pop_of(request) {
+                self.poll(task);
+            } else if let Some(event) = self.take_of(request, now) {
+                self.happen(event);
+            } else if let Some(task) = self.ready.pop(|task| self.rank(task)) {
+                request = task.request;
+                self.poll(task);
+            } else {
+                return;
+            }
         }
+    }
+
+    fn take_of(&self, request: usize, now: Milliseconds) -> Option<Event> {
+        let timeline = &mut self.world.lock().timeline;
+        timeline.take_of(request, now, What::precedes_layers)
     }
 
     fn poll(&mut self, task: Task) {

@@ -34,9 +34,18 @@ struct Woken {
 }
 
 impl Ready {
-    /// Takes the first of the woken.
-    pub(super) fn pop(&self) -> Option<Task> {
-        self.0.lock().tasks.pop_first()
+    /// Takes the first of the woken tasks of a request.
+    pub(super) fn pop_of(&self, request: usize) -> Option<Task> {
+        let tasks = &mut self.0.lock().tasks;
+        let first = tasks.iter().find(|task| task.request == request).copied()?;
+        tasks.take(&first)
+    }
+
+    /// Takes the one of the woken that comes first by `rank`.
+    pub(super) fn pop<R: Ord>(&self, rank: impl Fn(&Task) -> R) -> Option<Task> {
+        let tasks = &mut self.0.lock().tasks;
+        let first = tasks.iter().min_by_key(|task| rank(task)).copied()?;
+        tasks.take(&first)
     }
 
     /// Takes all of the woken.

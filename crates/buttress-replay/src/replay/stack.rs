@@ -1,5 +1,7 @@
 //! The layers of a policy, around the upstream.
 
+use std::time::Duration;
+
 use buttress_circuit_breaker::{CircuitBreakerConfig, CircuitBreakerLayer, Window};
 use buttress_core::{BoxError, ByBoxError, Describe, Event, Now};
 use buttress_http::{ByStatus, Hints};
@@ -84,10 +86,10 @@ fn retried(inner: Stack, config: &RetryConfig, seed: u64, attempts: &Attempts) -
 fn broken(inner: Stack, config: &CircuitBreakerConfig, seed: u64, world: &World) -> Stack {
     let mut config = config.clone();
     config.seed = Some(seed);
-    let epoch = match config.settings.looks_at() {
+    let epoch = match config.window() {
         // Slices are tenths.
         Window::Time(time) => world.lock().aligned(time / 10),
-        Window::Calls(_) => world.lock().aligned(std::time::Duration::ZERO),
+        Window::Calls(_) => world.lock().aligned(Duration::ZERO),
     };
     let breaker = config
         .builder()

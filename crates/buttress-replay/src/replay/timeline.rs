@@ -77,6 +77,26 @@ impl Timeline {
         self.0.peek().map(|Reverse(event)| *event)
     }
 
+    /// Takes the next event of one request if it is due at `now` and `wanted`.
+    pub(super) fn take_of(
+        &mut self,
+        request: usize,
+        now: Milliseconds,
+        wanted: impl Fn(What) -> bool,
+    ) -> Option<Event> {
+        let mut others = Vec::new();
+        let mut found = None;
+        while let Some(event) = self.take(now, &wanted) {
+            if event.request == request {
+                found = Some(event);
+                break;
+            }
+            others.push(Reverse(event));
+        }
+        self.0.extend(others);
+        found
+    }
+
     /// Takes the next event if it is due at `now` and `wanted`.
     pub(super) fn take(
         &mut self,

@@ -80,98 +80,101 @@ fn one_of_three_conditions_is_needed_and_slow_calls_need_their_time() {
     );
 }
 
+/// A wrong line, the key that it is about, and words of the error.
+const WRONG: &[(&str, &str, [&str; 2])] = &[
+    (
+        "consecutive_failures = 0",
+        "consecutive_failures",
+        ["`0`", "expected a whole number from 1"],
+    ),
+    (
+        "consecutive_failures = \"5\"",
+        "consecutive_failures",
+        ["`\"5\"`", "expected"],
+    ),
+    (
+        "failure_rate = 0",
+        "failure_rate",
+        ["`0`", "expected a share"],
+    ),
+    (
+        "failure_rate = 1.01",
+        "failure_rate",
+        ["`1.01`", "at most 1"],
+    ),
+    (
+        "failure_rate = nan",
+        "failure_rate",
+        ["`nan`", "expected a share"],
+    ),
+    (
+        "failure_rate = \"50%\"",
+        "failure_rate",
+        ["`\"50%\"`", "expected a number"],
+    ),
+    (
+        "slow_call = \"0s\"",
+        "slow_call",
+        ["`\"0s\"`", "above zero"],
+    ),
+    ("window = \"0s\"", "window", ["`\"0s\"`", "above zero"]),
+    (
+        "window = 0",
+        "window",
+        ["`0`", "expected a number of calls"],
+    ),
+    (
+        "window = \"1us\"",
+        "window",
+        ["`\"1us\"`", "expected a duration in ms"],
+    ),
+    (
+        "window = true",
+        "window",
+        ["`true`", "expected a number of calls"],
+    ),
+    (
+        "minimum_calls = 0",
+        "minimum_calls",
+        ["`0`", "expected a whole number from 1"],
+    ),
+    (
+        "minimum_calls = 101",
+        "minimum_calls",
+        ["`101`", "`window`"],
+    ),
+    ("open_for = \"0s\"", "open_for", ["`\"0s\"`", "above zero"]),
+    (
+        "open_for = 60",
+        "open_for",
+        ["`60`", "expected a duration in quotes"],
+    ),
+    ("open_growth = 0.5", "open_growth", ["`0.5`", "expected"]),
+    ("open_max = \"0s\"", "open_max", ["`\"0s\"`", "above zero"]),
+    (
+        "probes = 0",
+        "probes",
+        ["`0`", "expected a whole number from 1"],
+    ),
+    (
+        "close_after = 0",
+        "close_after",
+        ["`0`", "expected a whole number from 1"],
+    ),
+    ("by = \"host\"", "by", ["`\"host\"`", "`key`"]),
+    ("trip = 1", "trip", ["an unknown key", "expected one of"]),
+];
+
 #[test]
 fn the_breaker_is_checked() {
-    for (line, field, words) in [
-        (
-            "consecutive_failures = 0",
-            "consecutive_failures",
-            ["`0`", "expected a whole number from 1"],
-        ),
-        (
-            "consecutive_failures = \"5\"",
-            "consecutive_failures",
-            ["`\"5\"`", "expected"],
-        ),
-        (
-            "failure_rate = 0",
-            "failure_rate",
-            ["`0`", "expected a share"],
-        ),
-        (
-            "failure_rate = 1.01",
-            "failure_rate",
-            ["`1.01`", "at most 1"],
-        ),
-        (
-            "failure_rate = nan",
-            "failure_rate",
-            ["`nan`", "expected a share"],
-        ),
-        (
-            "failure_rate = \"50%\"",
-            "failure_rate",
-            ["`\"50%\"`", "expected a number"],
-        ),
-        (
-            "slow_call = \"0s\"",
-            "slow_call",
-            ["`\"0s\"`", "above zero"],
-        ),
-        ("window = \"0s\"", "window", ["`\"0s\"`", "above zero"]),
-        (
-            "window = 0",
-            "window",
-            ["`0`", "expected a number of calls"],
-        ),
-        (
-            "window = \"1us\"",
-            "window",
-            ["`\"1us\"`", "expected a duration in ms"],
-        ),
-        (
-            "window = true",
-            "window",
-            ["`true`", "expected a number of calls"],
-        ),
-        (
-            "minimum_calls = 0",
-            "minimum_calls",
-            ["`0`", "expected a whole number from 1"],
-        ),
-        (
-            "minimum_calls = 101",
-            "minimum_calls",
-            ["`101`", "`window`"],
-        ),
-        ("open_for = \"0s\"", "open_for", ["`\"0s\"`", "above zero"]),
-        (
-            "open_for = 60",
-            "open_for",
-            ["`60`", "expected a duration in quotes"],
-        ),
-        ("open_growth = 0.5", "open_growth", ["`0.5`", "expected"]),
-        ("open_max = \"0s\"", "open_max", ["`\"0s\"`", "above zero"]),
-        (
-            "probes = 0",
-            "probes",
-            ["`0`", "expected a whole number from 1"],
-        ),
-        (
-            "close_after = 0",
-            "close_after",
-            ["`0`", "expected a whole number from 1"],
-        ),
-        ("by = \"host\"", "by", ["`\"host\"`", "`key`"]),
-        ("trip = 1", "trip", ["an unknown key", "expected one of"]),
-    ] {
+    for (line, field, words) in WRONG {
         let field = format!("circuit_breaker.{field}");
         let text = format!("[circuit_breaker]\n{line}\nslow_call_rate = 1\nslow_call = \"1s\"");
         let text = match line.starts_with("slow_call") {
             true => format!("[circuit_breaker]\n{line}\nslow_call_rate = 1"),
             false => text,
         };
-        refused(&text, 2, &field, &words);
+        refused(&text, 2, &field, words);
     }
 }
 

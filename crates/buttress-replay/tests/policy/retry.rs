@@ -87,106 +87,109 @@ fn a_disabled_table_is_checked_and_passed_over() {
     );
 }
 
+/// A wrong line, the key that it is about, and words of the error.
+const WRONG: &[(&str, &str, [&str; 2])] = &[
+    ("attempts = 0", "attempts", ["`0`", "expected at least 1"]),
+    (
+        "attempts = -1",
+        "attempts",
+        ["`-1`", "expected a whole number"],
+    ),
+    (
+        "attempts = 1.5",
+        "attempts",
+        ["`1.5`", "expected a whole number"],
+    ),
+    (
+        "attempts = \"3\"",
+        "attempts",
+        ["`\"3\"`", "expected a whole number"],
+    ),
+    (
+        "base = \"0s\"",
+        "base",
+        ["`\"0s\"`", "expected a duration above zero"],
+    ),
+    (
+        "base = 500",
+        "base",
+        ["`500`", "expected a duration in quotes"],
+    ),
+    (
+        "max = \"1us\"",
+        "max",
+        ["`\"1us\"`", "expected a duration in ms"],
+    ),
+    ("max = \"0ms\"", "max", ["`\"0ms\"`", "above zero"]),
+    (
+        "multiplier = 0.5",
+        "multiplier",
+        ["`0.5`", "expected a number from 1 on"],
+    ),
+    (
+        "multiplier = \"2\"",
+        "multiplier",
+        ["`\"2\"`", "expected a number"],
+    ),
+    (
+        "multiplier = nan",
+        "multiplier",
+        ["`nan`", "expected a number"],
+    ),
+    (
+        "jitter = \"some\"",
+        "jitter",
+        ["`\"some\"`", "`decorrelated`"],
+    ),
+    (
+        "methods = \"GET\"",
+        "methods",
+        ["`\"GET\"`", "expected a list"],
+    ),
+    (
+        "methods = [\"get it\"]",
+        "methods",
+        ["get it", "expected names of methods"],
+    ),
+    (
+        "attempt_timeout = \"0s\"",
+        "attempt_timeout",
+        ["`\"0s\"`", "above zero"],
+    ),
+    ("deadline = \"0s\"", "deadline", ["`\"0s\"`", "above zero"]),
+    (
+        "max_retry_after = \"0s\"",
+        "max_retry_after",
+        ["`\"0s\"`", "above zero"],
+    ),
+    (
+        "deadline = \"10000000001s\"",
+        "deadline",
+        ["`\"10000000001s\"`", "at most"],
+    ),
+    ("budget = 5", "budget", ["`5`", "expected a budget"]),
+    (
+        "budget = \"all\"",
+        "budget",
+        ["`\"all\"`", "expected a budget"],
+    ),
+    (
+        "retries = 3",
+        "retries",
+        ["an unknown key", "expected one of"],
+    ),
+    (
+        "attempt = 3",
+        "attempt",
+        ["an unknown key", "did you mean `attempts`?"],
+    ),
+];
+
 #[test]
 fn the_retries_are_checked() {
-    for (line, field, words) in [
-        ("attempts = 0", "attempts", ["`0`", "expected at least 1"]),
-        (
-            "attempts = -1",
-            "attempts",
-            ["`-1`", "expected a whole number"],
-        ),
-        (
-            "attempts = 1.5",
-            "attempts",
-            ["`1.5`", "expected a whole number"],
-        ),
-        (
-            "attempts = \"3\"",
-            "attempts",
-            ["`\"3\"`", "expected a whole number"],
-        ),
-        (
-            "base = \"0s\"",
-            "base",
-            ["`\"0s\"`", "expected a duration above zero"],
-        ),
-        (
-            "base = 500",
-            "base",
-            ["`500`", "expected a duration in quotes"],
-        ),
-        (
-            "max = \"1us\"",
-            "max",
-            ["`\"1us\"`", "expected a duration in ms"],
-        ),
-        ("max = \"0ms\"", "max", ["`\"0ms\"`", "above zero"]),
-        (
-            "multiplier = 0.5",
-            "multiplier",
-            ["`0.5`", "expected a number from 1 on"],
-        ),
-        (
-            "multiplier = \"2\"",
-            "multiplier",
-            ["`\"2\"`", "expected a number"],
-        ),
-        (
-            "multiplier = nan",
-            "multiplier",
-            ["`nan`", "expected a number"],
-        ),
-        (
-            "jitter = \"some\"",
-            "jitter",
-            ["`\"some\"`", "`decorrelated`"],
-        ),
-        (
-            "methods = \"GET\"",
-            "methods",
-            ["`\"GET\"`", "expected a list"],
-        ),
-        (
-            "methods = [\"get it\"]",
-            "methods",
-            ["get it", "expected names of methods"],
-        ),
-        (
-            "attempt_timeout = \"0s\"",
-            "attempt_timeout",
-            ["`\"0s\"`", "above zero"],
-        ),
-        ("deadline = \"0s\"", "deadline", ["`\"0s\"`", "above zero"]),
-        (
-            "max_retry_after = \"0s\"",
-            "max_retry_after",
-            ["`\"0s\"`", "above zero"],
-        ),
-        (
-            "deadline = \"10000000001s\"",
-            "deadline",
-            ["`\"10000000001s\"`", "at most"],
-        ),
-        ("budget = 5", "budget", ["`5`", "expected a budget"]),
-        (
-            "budget = \"all\"",
-            "budget",
-            ["`\"all\"`", "expected a budget"],
-        ),
-        (
-            "retries = 3",
-            "retries",
-            ["an unknown key", "expected one of"],
-        ),
-        (
-            "attempt = 3",
-            "attempt",
-            ["an unknown key", "did you mean `attempts`?"],
-        ),
-    ] {
+    for (line, field, words) in WRONG {
         let field = format!("retry.{field}");
-        refused(&format!("[retry]\n{line}"), 2, &field, &words);
+        refused(&format!("[retry]\n{line}"), 2, &field, words);
     }
     refused(
         "[retry]\nbudget = { ratio = -1 }",

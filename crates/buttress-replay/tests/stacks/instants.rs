@@ -1,6 +1,6 @@
 //! "One instant." of the format, where retries and breakers meet.
 
-use crate::support::check;
+use crate::support::{check, decide};
 
 const TIMES_OUT: &str = r#"{"at":0,"method":"POST","service":[{"latency":100}]}"#;
 
@@ -123,4 +123,19 @@ fn at_one_instant_timeouts_are_taken_in_the_order_of_the_trace() {
             r#"{"attempts":[1],"ended":2,"reason":"rate_limit"}"#,
         ],
     );
+}
+
+#[test]
+fn all_that_falls_due_at_one_instant_comes_before_an_arrival_however_much_it_is() {
+    // 300 units for first attempts and 201 for retries: none is left for who arrives at 1.
+    let policy = "[retry]\nattempts = 2\nbase = \"1s\"\njitter = \"none\"\nbudget = \"none\"\n\
+                  [rate_limit]\nquotas = [\"501/day\"]";
+    let line = r#"{"at":0,"service":[{"status":503},{}]}"#;
+    let mut trace = vec![line; 300];
+    trace.push(r#"{"at":1}"#);
+    let (decisions, _) = decide(policy, &trace);
+    for (index, decision) in decisions.iter().enumerate() {
+        let expected = if index < 201 { 200 } else { 429 };
+        assert_eq!(decision["status"], expected, "{index}: {decision}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::support::{check, decide};
+use crate::support::{check, decide, run};
 
 /// Retries with pauses of 1, 2, 4 seconds and so on, and with no end of budget.
 fn plain(more: &str) -> String {
@@ -347,19 +347,10 @@ fn a_response_that_is_tried_again_is_dropped_at_its_head() {
     assert_eq!(summary.refused.values().sum::<usize>(), 1);
 }
 
-/// The pauses of one request in milliseconds.
+/// The pauses between the attempts of one request, in milliseconds.
 fn pauses(policy: &str) -> Vec<u64> {
-    let (decisions, _) = decide(policy, &[DOWN]);
-    let at = |value: &serde_json::Value| {
-        let seconds = value.as_f64().expect("a time");
-        (seconds * 1_000.0).round() as u64
-    };
-    let attempts: Vec<u64> = decisions[0]["attempts"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(at)
-        .collect();
+    let (decisions, _) = run(policy, &[DOWN]);
+    let attempts = &decisions[0].attempts;
     attempts.windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 

@@ -1,5 +1,6 @@
 //! A policy, a trace, and what is expected of it, as data.
 
+use buttress_replay::decision::Decision;
 use buttress_replay::policy::Policy;
 use buttress_replay::replay;
 use buttress_replay::summary::Summary;
@@ -7,13 +8,18 @@ use buttress_replay::trace::read_trace;
 use serde_json::Value;
 
 /// What became of every request.
-pub(crate) fn decide(policy: &str, trace: &[impl AsRef<str>]) -> (Vec<Value>, Summary) {
+pub(crate) fn run(policy: &str, trace: &[impl AsRef<str>]) -> (Vec<Decision>, Summary) {
     let read = Policy::parse(policy.as_bytes());
     let policy = read.unwrap_or_else(|problems| panic!("{policy}: {problems:?}"));
     let lines: Vec<&str> = trace.iter().map(AsRef::as_ref).collect();
     let trace = read_trace(lines.join("\n").as_bytes()).expect("a good trace");
-    let (decisions, summary) = replay(&policy, &trace);
-    let line = |decision: &buttress_replay::decision::Decision| {
+    replay(&policy, &trace)
+}
+
+/// What became of every request, as the lines that tell it.
+pub(crate) fn decide(policy: &str, trace: &[impl AsRef<str>]) -> (Vec<Value>, Summary) {
+    let (decisions, summary) = run(policy, trace);
+    let line = |decision: &Decision| {
         let mut line = Vec::new();
         decision.write_line(&mut line).expect("memory takes it");
         serde_json::from_slice(&line).expect("a decision is JSON")

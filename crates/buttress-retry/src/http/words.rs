@@ -100,24 +100,7 @@ impl<F, J, R, O> RetryLayer<HttpReplay<F>, J, R, O> {
     /// `Body::wrap` of reqwest makes it. Only bodies that may be sent again go through it.
     #[must_use]
     pub fn wrap_bodies<G>(self, wrap: G) -> RetryLayer<HttpReplay<WrappedBy<G>>, J, R, O> {
-        let Self {
-            policy,
-            budget,
-            random,
-            replay,
-            judge,
-            on_reject,
-            observer,
-        } = self;
-        RetryLayer {
-            policy,
-            budget,
-            random,
-            replay: replay.wrap_bodies(wrap),
-            judge,
-            on_reject,
-            observer,
-        }
+        self.replaying(|replay| replay.wrap_bodies(wrap))
     }
 }
 
@@ -151,24 +134,7 @@ impl<W, J: HttpErrors, R, O> RetryLayer<W, J, R, O> {
     /// What an error means: a closure over `Result<&(), &Error>`, or any other judge of errors.
     #[must_use]
     pub fn retry_if_error<Y>(self, errors: Y) -> RetryLayer<W, J::With<Y>, R, O> {
-        let Self {
-            policy,
-            budget,
-            random,
-            replay,
-            judge,
-            on_reject,
-            observer,
-        } = self;
-        RetryLayer {
-            policy,
-            budget,
-            random,
-            replay,
-            judge: judge.with_errors(errors),
-            on_reject,
-            observer,
-        }
+        self.judging(|judge| judge.with_errors(errors))
     }
 }
 

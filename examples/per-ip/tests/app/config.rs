@@ -64,6 +64,18 @@ fn an_error_names_line_and_field() {
             "\"x\"",
         ),
         (
+            "[search.tiers.pro]\nquotas = [\"4/minute\"]\nkeys = [\"a\"]\nprice = 3",
+            4,
+            "search.tiers.pro.price",
+            "unknown field",
+        ),
+        (
+            "\n[search.tiers.pro]\nquotas = [\"4/minite\"]\nkeys = []",
+            3,
+            "search.tiers.pro.quotas[0]",
+            "minite",
+        ),
+        (
             "[search]\n[search.keys]\nalice = []",
             3,
             "search.keys.alice",
@@ -80,6 +92,36 @@ fn an_error_names_line_and_field() {
             "{shown}"
         );
         assert!(!shown.contains('\n'), "{shown:?}");
+    }
+}
+
+#[test]
+fn a_table_whose_parts_do_not_go_together_is_an_error_that_says_why() {
+    let tier =
+        |name: &str| format!("[search.tiers.{name}]\nquotas = [\"1/hour\"]\nkeys = [\"a\"]\n");
+    for (text, field, part) in [
+        (
+            tier("pro") + &tier("team"),
+            "search.tiers",
+            "the key `a` is in `pro` and in `team`",
+        ),
+        (tier("\"\""), "search.tiers", "not a name for a tier"),
+        (
+            "[search.tiers.pro]\nquotas = []\nkeys = []".into(),
+            "search.tiers",
+            "`pro` has no quota",
+        ),
+        ("[ban]\nafter = 0\nlength = \"1h\"".into(), "ban", "0"),
+        (
+            "[ban]\nafter = 3\nlength = \"an hour\"".into(),
+            "ban",
+            "length: ",
+        ),
+    ] {
+        let error = wrong(&text);
+        assert_eq!(error.field.as_deref(), Some(field), "{text:?}: {error}");
+        assert!(error.line.is_some(), "{error}");
+        assert!(error.message.contains(part), "{text:?}: {error}");
     }
 }
 

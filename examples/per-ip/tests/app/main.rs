@@ -1,7 +1,9 @@
 //! The app in process and in virtual time.
 
+mod bans;
 mod config;
 mod grpc;
 mod reload;
 mod routes;
 mod support;
+mod tiers;

@@ -2,6 +2,7 @@
 
 mod client;
 mod process;
+mod restart;
 
 use client::{Client, chat, get};
 use process::{Program, eventually};
