@@ -70,7 +70,7 @@ fn wait(refusal: Result<(), Refusal>) -> u64 {
         Err(Refusal {
             when: When::After(wait),
             ..
-        }) => u64::try_from(wait.as_nanos()).unwrap(),
+        }) => u64::try_from(wait.as_nanos()).expect("waits of a model are short"),
         Err(refusal) => panic!("{refusal:?}"),
     }
 }
