@@ -52,6 +52,17 @@ pub trait Policy {
         true
     }
 
+    /// Tells every limit that the demand needs: first as a rejection of this demand names it, then by the
+    /// one name under which all demands know it that need it. The names differ where a limit is kept for all
+    /// keys together: the second has [`KeyHash::EVERYONE`](crate::KeyHash::EVERYONE) for its key. False if
+    /// the limits cannot be told; then [`touches`](Self::touches) is asked about each.
+    ///
+    /// By this a queue finds who holds a waiter back without looking at everybody who waits.
+    fn limits(&self, demand: &Self::Demand, each: &mut dyn FnMut(LimitId, LimitId)) -> bool {
+        let _ = (demand, each);
+        false
+    }
+
     /// Asks to be woken once when room may have become free for another reason than time: a settled
     /// permit, a refund, a reset, a changed limit.
     fn subscribe(&self, waker: &Waker) {
@@ -83,6 +94,10 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
 
     fn touches(&self, demand: &Self::Demand, limit: LimitId) -> bool {
         (**self).touches(demand, limit)
+    }
+
+    fn limits(&self, demand: &Self::Demand, each: &mut dyn FnMut(LimitId, LimitId)) -> bool {
+        (**self).limits(demand, each)
     }
 
     fn subscribe(&self, waker: &Waker) {
@@ -162,6 +177,12 @@ macro_rules! tuple_policy {
                 $(
                     demand.$index.as_ref().is_some_and(|demand| self.$index.touches(demand, limit))
                 )||+
+            }
+
+            fn limits(&self, demand: &Self::Demand, each: &mut dyn FnMut(LimitId, LimitId)) -> bool {
+                $(
+                    demand.$index.as_ref().is_none_or(|demand| self.$index.limits(demand, each))
+                )&&+
             }
 
             fn subscribe(&self, waker: &Waker) {

@@ -137,6 +137,28 @@ impl Policy for RateLimiter {
         limit.policy == self.shared.id && demand.cost > 0 && (is_global || demand.key == limit.key)
     }
 
+    fn limits(&self, demand: &RateDemand, each: &mut dyn FnMut(LimitId, LimitId)) -> bool {
+        if demand.cost == 0 {
+            return true;
+        }
+        let settings = Arc::clone(&self.shared.current.lock());
+        let limit = |key, quota| LimitId {
+            policy: self.shared.id,
+            key,
+            quota,
+        };
+        let keyed = (0..).take(settings.keyed(demand.key).rules.len());
+        for quota in keyed.clone().chain([LimitId::NO_QUOTA]) {
+            each(limit(demand.key, quota), limit(demand.key, quota));
+        }
+        // Overrides can have another number of quotas, so those for all keys are counted by themselves.
+        let globals = (0..).take(settings.global.rules.len());
+        for (quota, name) in (0..).skip(settings.keyed(demand.key).rules.len()).zip(globals) {
+            each(limit(demand.key, quota), limit(KeyHash::EVERYONE, name));
+        }
+        true
+    }
+
     fn subscribe(&self, waker: &Waker) {
         let mut subscribers = self.shared.subscribers.lock();
         if !subscribers.iter().any(|held| held.will_wake(waker)) {
