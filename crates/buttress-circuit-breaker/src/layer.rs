@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use buttress_core::{
-    Admit, AdmitLayer, AsBoxError, AsError, AtHead, ByError, Gate, Observe, Observed, Path, Rejection,
-    With,
+    Admit, AdmitLayer, AsBoxError, AsError, AtHead, ByError, Gate, Observe, Observed, Path,
+    Rejection, With,
 };
 use tower_layer::Layer;
 

@@ -52,15 +52,14 @@ pub trait Policy {
         true
     }
 
-    /// Tells every limit that the demand needs: first as a rejection of this demand names it, then by the
-    /// one name under which all demands know it that need it. The names differ where a limit is kept for all
-    /// keys together: the second has [`KeyHash::EVERYONE`](crate::KeyHash::EVERYONE) for its key. False if
-    /// the limits cannot be told; then [`touches`](Self::touches) is asked about each.
+    /// Tells the limits that the demand needs: first as a rejection of this demand names it, then by the one
+    /// name under which all demands know it that need it. The names differ where a limit is kept for all keys
+    /// together: the second has [`KeyHash::EVERYONE`](crate::KeyHash::EVERYONE) for its key. About a limit
+    /// that is not told here [`touches`](Self::touches) is asked.
     ///
     /// By this a queue finds who holds a waiter back without looking at everybody who waits.
-    fn limits(&self, demand: &Self::Demand, each: &mut dyn FnMut(LimitId, LimitId)) -> bool {
+    fn limits(&self, demand: &Self::Demand, each: &mut dyn FnMut(LimitId, LimitId)) {
         let _ = (demand, each);
-        false
     }
 
     /// Asks to be woken once when room may have become free for another reason than time: a settled
@@ -96,8 +95,8 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
         (**self).touches(demand, limit)
     }
 
-    fn limits(&self, demand: &Self::Demand, each: &mut dyn FnMut(LimitId, LimitId)) -> bool {
-        (**self).limits(demand, each)
+    fn limits(&self, demand: &Self::Demand, each: &mut dyn FnMut(LimitId, LimitId)) {
+        (**self).limits(demand, each);
     }
 
     fn subscribe(&self, waker: &Waker) {
@@ -179,10 +178,12 @@ macro_rules! tuple_policy {
                 )||+
             }
 
-            fn limits(&self, demand: &Self::Demand, each: &mut dyn FnMut(LimitId, LimitId)) -> bool {
+            fn limits(&self, demand: &Self::Demand, each: &mut dyn FnMut(LimitId, LimitId)) {
                 $(
-                    demand.$index.as_ref().is_none_or(|demand| self.$index.limits(demand, each))
-                )&&+
+                    if let Some(demand) = &demand.$index {
+                        self.$index.limits(demand, each);
+                    }
+                )+
             }
 
             fn subscribe(&self, waker: &Waker) {

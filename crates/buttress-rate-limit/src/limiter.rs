@@ -137,9 +137,9 @@ impl Policy for RateLimiter {
         limit.policy == self.shared.id && demand.cost > 0 && (is_global || demand.key == limit.key)
     }
 
-    fn limits(&self, demand: &RateDemand, each: &mut dyn FnMut(LimitId, LimitId)) -> bool {
+    fn limits(&self, demand: &RateDemand, each: &mut dyn FnMut(LimitId, LimitId)) {
         if demand.cost == 0 {
-            return true;
+            return;
         }
         let settings = Arc::clone(&self.shared.current.lock());
         let limit = |key, quota| LimitId {
@@ -153,10 +153,12 @@ impl Policy for RateLimiter {
         }
         // Overrides can have another number of quotas, so those for all keys are counted by themselves.
         let globals = (0..).take(settings.global.rules.len());
-        for (quota, name) in (0..).skip(settings.keyed(demand.key).rules.len()).zip(globals) {
+        for (quota, name) in (0..)
+            .skip(settings.keyed(demand.key).rules.len())
+            .zip(globals)
+        {
             each(limit(demand.key, quota), limit(KeyHash::EVERYONE, name));
         }
-        true
     }
 
     fn subscribe(&self, waker: &Waker) {
