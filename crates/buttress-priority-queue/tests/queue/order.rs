@@ -256,9 +256,7 @@ async fn a_full_queue_tells_in_how_long_those_ahead_will_have_gone() {
         ..Settings::new(1)
     });
     let mut running = call(&queue, demand(Medium));
-    let mut waiting: Vec<_> = (0..4)
-        .map(|_| call(&queue, demand(Medium)))
-        .collect();
+    let mut waiting: Vec<_> = (0..4).map(|_| call(&queue, demand(Medium))).collect();
     for _ in 0..16 {
         advance(Duration::from_secs(2)).await;
         running.leave();

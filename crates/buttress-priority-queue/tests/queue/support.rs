@@ -89,3 +89,13 @@ impl<G: Policy> Caller<G> {
     /// Gives the place back, or goes away.
     pub(crate) fn leave(self) {}
 }
+
+/// Lets everybody look who was woken, until nobody is woken any more.
+pub(crate) fn look_all<'a, G: Policy + 'a, const N: usize>(callers: [&'a mut Caller<G>; N]) {
+    let mut callers = callers;
+    while callers.iter().any(|caller| caller.woken() > 0) {
+        for caller in &mut callers {
+            caller.look_if_woken();
+        }
+    }
+}
