@@ -147,16 +147,13 @@ impl Policy for RateLimiter {
             key,
             quota,
         };
-        let keyed = (0..).take(settings.keyed(demand.key).rules.len());
-        for quota in keyed.clone().chain([LimitId::NO_QUOTA]) {
+        let keyed = settings.keyed(demand.key).rules.len();
+        for quota in (0..).take(keyed).chain([LimitId::NO_QUOTA]) {
             each(limit(demand.key, quota), limit(demand.key, quota));
         }
         // Overrides can have another number of quotas, so those for all keys are counted by themselves.
         let globals = (0..).take(settings.global.rules.len());
-        for (quota, name) in (0..)
-            .skip(settings.keyed(demand.key).rules.len())
-            .zip(globals)
-        {
+        for (quota, name) in (0..).skip(keyed).zip(globals) {
             each(limit(demand.key, quota), limit(KeyHash::EVERYONE, name));
         }
     }
