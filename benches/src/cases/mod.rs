@@ -7,6 +7,7 @@ mod http;
 mod layer;
 mod limiter;
 mod peers;
+mod queue;
 mod retry;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -31,6 +32,10 @@ pub const ONE_THREAD: &[Make] = &[
     http::admitted,
     http::refused,
     retry::not_needed,
+    queue::uncontended,
+    queue::on_a_runtime,
+    queue::contended,
+    queue::held_back,
 ];
 
 /// Groups that need several threads.

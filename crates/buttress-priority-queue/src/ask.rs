@@ -4,7 +4,7 @@ use buttress_core::time::Instant;
 use buttress_core::{Ask, Exempt, Key, KeyHash, Now, Rejection, Seed};
 
 use crate::demand::QueueDemand;
-use crate::priority::PriorityOf;
+use crate::priority::{InOrder, PriorityOf};
 
 /// Reads a [`QueueDemand`] from a request: the [`Ask`] of a queue.
 ///
@@ -62,6 +62,9 @@ impl<Req, P: PriorityOf<Req>> Word<Req> for ByPriority<P> {
         true
     }
 }
+
+/// Reads how urgent a request is, as a value of any ordered type.
+pub type ByOrder<P, F> = ByPriority<InOrder<P, F>>;
 
 /// Reads whose a request is; those of nobody are one tenant together.
 #[derive(Clone, Debug)]

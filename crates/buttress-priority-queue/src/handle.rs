@@ -289,7 +289,7 @@ impl<G: Policy> PriorityQueue<G> {
 
     pub(crate) fn give_back(&self, place: Place, now: &Now) {
         self.enter(now, |state, gates, step| {
-            state.give_back(gates, place, step)
+            state.give_back(gates, place, step);
         });
     }
 

@@ -9,7 +9,9 @@ use buttress_core::{
 };
 use tower_layer::Layer;
 
-use crate::ask::{ByCost, ByDeadline, ByPartition, ByPriority, ByTenant, QueueAsk, Unless};
+use crate::ask::{
+    ByCost, ByDeadline, ByOrder, ByPartition, ByPriority, ByTenant, QueueAsk, Unless,
+};
 use crate::demand::NoGate;
 use crate::handle::PriorityQueue;
 use crate::limit::Limit;
@@ -53,6 +55,18 @@ pub struct PriorityQueueLayer<
 /// A service behind a queue.
 pub type Queued<S, Q = QueueAsk, A = PriorityQueue, C = AtHead<ByError>, R = AsError> =
     Admit<S, Q, A, C, R>;
+
+/// A layer that has been told one word more: the ask reads `W` as before, and then `N`.
+pub type Saying<W, N, B, G, A, C, R> = PriorityQueueLayer<QueueAsk<(W, N), B>, G, A, C, R>;
+
+/// A layer whose queue asks the gate `T`.
+pub type After<W, T, C, R> = PriorityQueueLayer<
+    QueueAsk<W, <T as Gate>::Ask>,
+    <T as Gate>::Policy,
+    PriorityQueue<<T as Gate>::Policy>,
+    C,
+    R,
+>;
 
 impl PriorityQueueLayer {
     /// Lets so many go at once: a number, or an adaptive limit such as [`Vegas`](crate::limit::Vegas).
@@ -186,6 +200,9 @@ impl<Q, G: Policy, A, C, R> PriorityQueueLayer<Q, G, A, C, R> {
 
     /// Says how a call went, for adaptive limits and gates: any [`Classify`](buttress_core::Classify). Its
     /// permit then ends at the head; with feature `http` say `respond_http` instead.
+    ///
+    /// Without it that is [`ByError`], which needs an error that is a `std::error::Error`. Over boxed errors
+    /// say [`ByBoxError`](buttress_core::ByBoxError), over any others [`ByResult`](buttress_core::ByResult).
     #[must_use]
     pub fn classify<C2>(self, classify: C2) -> PriorityQueueLayer<Q, G, A, AtHead<C2>, R> {
         self.settling(AtHead(classify))
@@ -254,10 +271,7 @@ impl<W, B, G: Policy, A, C, R> PriorityQueueLayer<QueueAsk<W, B>, G, A, C, R> {
     /// How urgent a request is: a closure that returns a [`Priority`](crate::Priority) or a number
     /// (`|call: &Call| call.priority`), or a ready reader.
     #[must_use]
-    pub fn by<P>(
-        self,
-        priority: P,
-    ) -> PriorityQueueLayer<QueueAsk<(W, ByPriority<P>), B>, G, A, C, R> {
+    pub fn by<P>(self, priority: P) -> Saying<W, ByPriority<P>, B, G, A, C, R> {
         self.word(ByPriority(priority))
     }
 
@@ -272,7 +286,7 @@ impl<W, B, G: Policy, A, C, R> PriorityQueueLayer<QueueAsk<W, B>, G, A, C, R> {
         self,
         values: impl IntoIterator<Item = P>,
         read: F,
-    ) -> PriorityQueueLayer<QueueAsk<(W, ByPriority<InOrder<P, F>>), B>, G, A, C, R> {
+    ) -> Saying<W, ByOrder<P, F>, B, G, A, C, R> {
         let order = InOrder::new(values, read);
         let levels = u8::try_from(order.levels()).unwrap_or(u8::MAX);
         self.levels(levels).word(ByPriority(order))
@@ -281,25 +295,19 @@ impl<W, B, G: Policy, A, C, R> PriorityQueueLayer<QueueAsk<W, B>, G, A, C, R> {
     /// Whose a request is: a closure (`|call: &Call| Some(call.tenant)`), or a ready key. Inside a priority
     /// tenants take turns from then on. Requests of nobody are one tenant together.
     #[must_use]
-    pub fn tenant<K>(
-        self,
-        tenant: K,
-    ) -> PriorityQueueLayer<QueueAsk<(W, ByTenant<K>), B>, G, A, C, R> {
+    pub fn tenant<K>(self, tenant: K) -> Saying<W, ByTenant<K>, B, G, A, C, R> {
         self.fair(true).word(ByTenant(tenant))
     }
 
     /// What a turn costs its tenant, if not 1: a closure (`|call: &Call| call.tokens`).
     #[must_use]
-    pub fn cost<F>(self, cost: F) -> PriorityQueueLayer<QueueAsk<(W, ByCost<F>), B>, G, A, C, R> {
+    pub fn cost<F>(self, cost: F) -> Saying<W, ByCost<F>, B, G, A, C, R> {
         self.word(ByCost(cost))
     }
 
     /// From when on an answer is worthless: a closure, or a ready reader. Nothing starts at or after it.
     #[must_use]
-    pub fn deadline<D>(
-        self,
-        deadline: D,
-    ) -> PriorityQueueLayer<QueueAsk<(W, ByDeadline<D>), B>, G, A, C, R> {
+    pub fn deadline<D>(self, deadline: D) -> Saying<W, ByDeadline<D>, B, G, A, C, R> {
         self.word(ByDeadline(deadline))
     }
 
@@ -316,7 +324,7 @@ impl<W, B, G: Policy, A, C, R> PriorityQueueLayer<QueueAsk<W, B>, G, A, C, R> {
         self,
         shares: impl IntoIterator<Item = f64>,
         partition: F,
-    ) -> PriorityQueueLayer<QueueAsk<(W, ByPartition<F>), B>, G, A, C, R> {
+    ) -> Saying<W, ByPartition<F>, B, G, A, C, R> {
         let shares = shares.into_iter().collect();
         self.change(|settings| settings.partitions = shares)
             .word(ByPartition(partition))
@@ -325,14 +333,11 @@ impl<W, B, G: Policy, A, C, R> PriorityQueueLayer<QueueAsk<W, B>, G, A, C, R> {
     /// Which requests the queue, and its gates, do not concern: a closure, a ready exemption, or a tuple of
     /// them. They go straight to the inner service and take no place.
     #[must_use]
-    pub fn unless<X>(
-        self,
-        exempt: X,
-    ) -> PriorityQueueLayer<QueueAsk<(W, Unless<X>), B>, G, A, C, R> {
+    pub fn unless<X>(self, exempt: X) -> Saying<W, Unless<X>, B, G, A, C, R> {
         self.word(Unless(exempt))
     }
 
-    fn word<W2>(self, word: W2) -> PriorityQueueLayer<QueueAsk<(W, W2), B>, G, A, C, R> {
+    fn word<W2>(self, word: W2) -> Saying<W, W2, B, G, A, C, R> {
         self.asking(|ask| QueueAsk {
             seed: ask.seed,
             words: (ask.words, word),
@@ -352,10 +357,7 @@ impl<W, C, R> PriorityQueueLayer<QueueAsk<W>, NoGate, PriorityQueue, C, R> {
     /// This makes a new queue with the same settings: ask for the handle afterwards, and say `observe`
     /// afterwards.
     #[must_use]
-    pub fn after<T: Gate>(
-        self,
-        gates: T,
-    ) -> PriorityQueueLayer<QueueAsk<W, T::Ask>, T::Policy, PriorityQueue<T::Policy>, C, R> {
+    pub fn after<T: Gate>(self, gates: T) -> After<W, T, C, R> {
         let (ask, policy) = gates.into_parts();
         let queue = PriorityQueue::after(self.queue.settings(), policy)
             .expect("settings in force have been checked");

@@ -71,8 +71,8 @@ pub mod algorithm {
 }
 
 pub use ask::{
-    ByCost, ByDeadline, ByPartition, ByPriority, ByTenant, DeadlineOf, QueueAsk, Reading, Unless,
-    Word,
+    ByCost, ByDeadline, ByOrder, ByPartition, ByPriority, ByTenant, DeadlineOf, QueueAsk, Reading,
+    Unless, Word,
 };
 pub use concurrency::{ConcurrencyLimit, ConcurrencyTicket};
 #[cfg(feature = "serde")]
@@ -81,7 +81,7 @@ pub use demand::{NoGate, QueueDemand};
 #[cfg(feature = "http")]
 pub use fields::{DeadlineFields, PriorityField, TenantField, Trust};
 pub use handle::{Drained, PriorityQueue, QueueStatus};
-pub use layer::{PriorityQueueLayer, Queued};
+pub use layer::{After, PriorityQueueLayer, Queued, Saying};
 pub use limit::{Limit, Reading as LimitReading};
 pub use priority::{InOrder, MAX_LEVELS, Priority, PriorityOf, Urgency};
 #[cfg(feature = "http")]

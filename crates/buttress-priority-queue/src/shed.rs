@@ -72,7 +72,9 @@ impl<A, C, R> ConcurrencyLimitLayer<A, C, R> {
         self.answer(With(f))
     }
 
-    /// Says how a call went, for adaptive limits: any [`Classify`](buttress_core::Classify).
+    /// Says how a call went, for adaptive limits: any [`Classify`](buttress_core::Classify). Without it that
+    /// is [`ByError`], which needs an error that is a `std::error::Error`; over boxed errors say
+    /// [`ByBoxError`](buttress_core::ByBoxError), over any others [`ByResult`](buttress_core::ByResult).
     #[must_use]
     pub fn classify<C2>(self, classify: C2) -> ConcurrencyLimitLayer<A, AtHead<C2>, R> {
         self.settling(AtHead(classify))
