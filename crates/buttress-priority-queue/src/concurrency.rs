@@ -23,13 +23,16 @@ pub struct ConcurrencyLimit {
 
 struct Shared {
     id: PolicyId,
-    in_flight: AtomicUsize,
+    /// How many are in flight, times two, and one more if somebody wants to be woken. One word, so that of
+    /// those who end and those who subscribe one always sees the other.
+    word: AtomicUsize,
     limit: AtomicUsize,
     algorithm: Mutex<Limit>,
     subscribers: Mutex<Vec<Waker>>,
-    /// So that a call that ends need not look for subscribers where there are none.
-    subscribed: AtomicUsize,
 }
+
+const SUBSCRIBED: usize = 1;
+const ONE: usize = 2;
 
 impl ConcurrencyLimit {
     /// So many at once: a number, or an adaptive limit.
@@ -39,11 +42,10 @@ impl ConcurrencyLimit {
         Self {
             shared: Arc::new(Shared {
                 id: PolicyId::unique(),
-                in_flight: AtomicUsize::new(0),
+                word: AtomicUsize::new(0),
                 limit: AtomicUsize::new(size(limit.get())),
                 algorithm: Mutex::new(limit),
                 subscribers: Mutex::new(Vec::new()),
-                subscribed: AtomicUsize::new(0),
             }),
         }
     }
@@ -51,7 +53,7 @@ impl ConcurrencyLimit {
     /// How many are in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.shared.in_flight.load(Ordering::SeqCst)
+        self.shared.word.load(Ordering::SeqCst) / ONE
     }
 
     /// Where the limit stands.
@@ -81,15 +83,12 @@ impl ConcurrencyLimit {
     }
 
     fn wake(&self) {
-        let shared = &self.shared;
-        if shared.subscribed.load(Ordering::SeqCst) > 0 {
-            let subscribers = {
-                let mut held = shared.subscribers.lock();
-                shared.subscribed.store(0, Ordering::SeqCst);
-                std::mem::take(&mut *held)
-            };
-            subscribers.into_iter().for_each(Waker::wake);
-        }
+        let subscribers = {
+            let mut held = self.shared.subscribers.lock();
+            self.shared.word.fetch_and(!SUBSCRIBED, Ordering::SeqCst);
+            std::mem::take(&mut *held)
+        };
+        subscribers.into_iter().for_each(Waker::wake);
     }
 
     fn rejection(&self) -> Rejection {
@@ -127,16 +126,14 @@ impl Policy for ConcurrencyLimit {
 
     #[inline]
     fn try_admit(&self, (): &(), now: &Now) -> Result<Permit<ConcurrencyTicket>, Rejection> {
-        let Shared {
-            in_flight, limit, ..
-        } = &*self.shared;
-        let taken = in_flight.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |taken| {
-            (taken < limit.load(Ordering::SeqCst)).then_some(taken + 1)
+        let Shared { word, limit, .. } = &*self.shared;
+        let taken = word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
+            (word / ONE < limit.load(Ordering::SeqCst)).then_some(word + ONE)
         });
         match taken {
-            Ok(others) => Ok(Permit::new(ConcurrencyTicket {
+            Ok(word) => Ok(Permit::new(ConcurrencyTicket {
                 limit: self.clone(),
-                in_flight: others + 1,
+                in_flight: word / ONE + 1,
                 since: self.is_adaptive().then(|| now.get()),
             })),
             Err(_) => Err(self.rejection()),
@@ -158,9 +155,7 @@ impl Policy for ConcurrencyLimit {
         if !subscribers.iter().any(|held| held.will_wake(waker)) {
             subscribers.push(waker.clone());
         }
-        self.shared
-            .subscribed
-            .store(subscribers.len(), Ordering::SeqCst);
+        self.shared.word.fetch_or(SUBSCRIBED, Ordering::SeqCst);
     }
 }
 
@@ -190,8 +185,9 @@ impl Ticket for ConcurrencyTicket {
         if let End::Settled(outcome, _) = end {
             self.sample(outcome, now);
         }
-        self.limit.shared.in_flight.fetch_sub(1, Ordering::SeqCst);
-        self.limit.wake();
+        if self.limit.shared.word.fetch_sub(ONE, Ordering::SeqCst) & SUBSCRIBED != 0 {
+            self.limit.wake();
+        }
     }
 }
 

@@ -12,35 +12,38 @@ use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 /// about to look anyway.
 #[derive(Debug)]
 pub(crate) struct Notifier {
-    /// Something may be free.
-    changed: AtomicBool,
+    /// How many are at the queue and will look when they leave, times two, and one more if something may be
+    /// free. One word, so that of those who leave and those who tell one always sees the other.
+    word: AtomicUsize,
     /// The gates know whom to wake.
     subscribed: AtomicBool,
-    /// How many are at the queue and will look when they leave.
-    busy: AtomicUsize,
     attendant: Mutex<Option<Waker>>,
 }
+
+const CHANGED: usize = 1;
+const ONE_BUSY: usize = 2;
 
 impl Notifier {
     pub(crate) fn new() -> Self {
         Self {
-            changed: AtomicBool::new(false),
+            word: AtomicUsize::new(0),
             subscribed: AtomicBool::new(false),
-            busy: AtomicUsize::new(0),
             attendant: Mutex::new(None),
         }
     }
 
     /// Whether something may have become free since this was asked last.
     pub(crate) fn take_changed(&self) -> bool {
-        self.is_changed() && self.changed.swap(false, Ordering::SeqCst) && {
+        let changed =
+            self.is_changed() && self.word.fetch_and(!CHANGED, Ordering::SeqCst) & CHANGED != 0;
+        if changed {
             self.subscribed.store(false, Ordering::SeqCst);
-            true
         }
+        changed
     }
 
     pub(crate) fn is_changed(&self) -> bool {
-        self.changed.load(Ordering::SeqCst)
+        self.word.load(Ordering::SeqCst) & CHANGED != 0
     }
 
     /// True for whoever must subscribe to the gates.
@@ -49,13 +52,12 @@ impl Notifier {
     }
 
     pub(crate) fn enter(&self) {
-        self.busy.fetch_add(1, Ordering::SeqCst);
+        self.word.fetch_add(ONE_BUSY, Ordering::SeqCst);
     }
 
     /// Leaves the queue, outside its lock.
     pub(crate) fn leave(&self) {
-        let others = self.busy.fetch_sub(1, Ordering::SeqCst) - 1;
-        if others == 0 && self.is_changed() {
+        if self.word.fetch_sub(ONE_BUSY, Ordering::SeqCst) == ONE_BUSY | CHANGED {
             self.call();
         }
     }
@@ -79,8 +81,7 @@ impl Wake for Notifier {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.changed.store(true, Ordering::SeqCst);
-        if self.busy.load(Ordering::SeqCst) == 0 {
+        if self.word.fetch_or(CHANGED, Ordering::SeqCst) < ONE_BUSY {
             self.call();
         }
     }

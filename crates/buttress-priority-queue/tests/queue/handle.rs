@@ -201,78 +201,31 @@ fn other_settings_keep_those_who_wait() {
 
 #[test]
 fn settings_that_make_no_sense_are_named() {
-    let good = || Settings::new(1);
-    let zero = Some(Duration::ZERO);
-    let bad = [
-        (
-            Settings {
-                capacity: usize::MAX,
-                ..good()
-            },
-            "capacity",
-        ),
-        (
-            Settings {
-                max_wait: zero,
-                ..good()
-            },
-            "max_wait",
-        ),
-        (
-            Settings {
-                ageing: zero,
-                ..good()
-            },
-            "ageing",
-        ),
-        (
-            Settings {
-                newest_first_after: zero,
-                ..good()
-            },
-            "newest_first_after",
-        ),
-        (
-            Settings {
-                levels: 0,
-                ..good()
-            },
-            "levels",
-        ),
-        (
-            Settings {
-                levels: 65,
-                ..good()
-            },
-            "levels",
-        ),
-        (good().reserve(f64::NAN, &Priority::High), "reserve"),
-        (good().reserve(1.0, &Priority::High), "reserve"),
-        (good().reserve(0.2, &Priority::Low), "reserve"),
-        (good().reserve(0.2, &4_u8), "reserve"),
-        (
-            Settings {
-                partitions: vec![0.0],
-                ..good()
-            },
-            "partitions",
-        ),
-        (
-            Settings {
-                partitions: vec![1.0; 65],
-                ..good()
-            },
-            "partitions",
-        ),
+    type Change = fn(&mut Settings);
+    let bad: [(&str, Change); 10] = [
+        ("capacity", |settings| settings.capacity = usize::MAX),
+        ("max_wait", |settings| {
+            settings.max_wait = Some(Duration::ZERO)
+        }),
+        ("ageing", |settings| settings.ageing = Some(Duration::ZERO)),
+        ("newest_first_after", |settings| {
+            settings.newest_first_after = Some(Duration::ZERO)
+        }),
+        ("levels", |settings| settings.levels = 65),
+        ("reserve", |settings| settings.reserve = Some((f64::NAN, 2))),
+        ("reserve", |settings| settings.reserve = Some((0.2, 0))),
+        ("reserve", |settings| settings.reserve = Some((0.2, 4))),
+        ("partitions", |settings| settings.partitions = vec![0.0]),
+        ("partitions", |settings| settings.partitions = vec![1.0; 65]),
     ];
-    let queue = queue(good());
-    for (settings, name) in bad {
+    let queue = queue(Settings::new(1));
+    for (name, change) in bad {
+        let mut settings = Settings::new(1);
+        change(&mut settings);
         let error = queue.set(settings).unwrap_err();
         assert_eq!(error.setting(), name);
-        assert!(
-            error.to_string().starts_with(&format!("`{name}` is ")),
-            "{error}"
-        );
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("`{name}` is ")), "{text}");
     }
 }
 
