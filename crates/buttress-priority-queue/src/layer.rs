@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use buttress_core::{
-    Admit, AdmitLayer, AsBoxError, AsError, AtHead, ByError, Gate, Observe, Observed, Path, Policy,
+    Admit, AdmitLayer, AsBoxError, AsError, AtHead, ByError, Observe, Observed, Path, Policy,
     Rejection, Seed, With,
 };
 use tower_layer::Layer;
@@ -58,15 +58,6 @@ pub type Queued<S, Q = QueueAsk, A = PriorityQueue, C = AtHead<ByError>, R = AsE
 
 /// A layer that has been told one word more: the ask reads `W` as before, and then `N`.
 pub type Saying<W, N, B, G, A, C, R> = PriorityQueueLayer<QueueAsk<(W, N), B>, G, A, C, R>;
-
-/// A layer whose queue asks the gate `T`.
-pub type After<W, T, C, R> = PriorityQueueLayer<
-    QueueAsk<W, <T as Gate>::Ask>,
-    <T as Gate>::Policy,
-    PriorityQueue<<T as Gate>::Policy>,
-    C,
-    R,
->;
 
 impl PriorityQueueLayer {
     /// Lets so many go at once: a number, or an adaptive limit such as [`Vegas`](crate::limit::Vegas).
@@ -343,35 +334,6 @@ impl<W, B, G: Policy, A, C, R> PriorityQueueLayer<QueueAsk<W, B>, G, A, C, R> {
             words: (ask.words, word),
             gates: ask.gates,
         })
-    }
-}
-
-impl<W, C, R> PriorityQueueLayer<QueueAsk<W>, NoGate, PriorityQueue, C, R> {
-    /// Asks other layers, as one decision, before it hands out a place: `after((breaker, budget, rate))`.
-    /// They stand behind the queue then, and no longer in the stack themselves.
-    ///
-    /// Whom a quota holds back waits for it, and holds back those behind it who need the same quota, and
-    /// nobody else. Who can never be admitted, and whom a breaker refuses, is refused when its turn comes,
-    /// or at once if nobody is ahead. The gates hear how a call went as the queue settles it.
-    ///
-    /// This makes a new queue with the same settings: ask for the handle afterwards, and say `observe`
-    /// afterwards.
-    #[must_use]
-    pub fn after<T: Gate>(self, gates: T) -> After<W, T, C, R> {
-        let (ask, policy) = gates.into_parts();
-        let queue = PriorityQueue::after(self.queue.settings(), policy)
-            .expect("settings in force have been checked");
-        PriorityQueueLayer {
-            ask: QueueAsk {
-                seed: self.ask.seed,
-                words: self.ask.words,
-                gates: ask,
-            },
-            admission: queue.clone(),
-            queue,
-            settle: self.settle,
-            on_reject: self.on_reject,
-        }
     }
 }
 

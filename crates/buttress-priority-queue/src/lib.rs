@@ -34,6 +34,7 @@
 //! No task is spawned and nobody polls: whoever gives a place back hands it on, and one of those who wait
 //! keeps the one timer that the queue needs.
 
+mod after;
 mod ask;
 mod blocked;
 mod concurrency;
@@ -70,6 +71,7 @@ pub mod algorithm {
     pub use crate::queue::{Arrival, Entry, Key, Queue, Rules, Stand};
 }
 
+pub use after::After;
 pub use ask::{
     ByCost, ByDeadline, ByOrder, ByPartition, ByPriority, ByTenant, DeadlineOf, QueueAsk, Reading,
     Unless, Word,
@@ -81,7 +83,7 @@ pub use demand::{NoGate, QueueDemand};
 #[cfg(feature = "http")]
 pub use fields::{DeadlineFields, PriorityField, TenantField, Trust};
 pub use handle::{Drained, PriorityQueue, QueueStatus};
-pub use layer::{After, PriorityQueueLayer, Queued, Saying};
+pub use layer::{PriorityQueueLayer, Queued, Saying};
 pub use limit::{Limit, Reading as LimitReading};
 pub use priority::{InOrder, MAX_LEVELS, Priority, PriorityOf, Urgency};
 #[cfg(feature = "http")]

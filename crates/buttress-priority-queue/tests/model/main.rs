@@ -4,18 +4,17 @@
 #![cfg(not(buttress_loom))]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+mod real;
+
 use std::time::Duration;
 
+use buttress_core::KeyHash;
 use buttress_core::test_util::advance;
-use buttress_core::{Admission, KeyHash, Now, Permit, Reason, Verdict};
-use buttress_priority_queue::{PriorityQueue, QueueDemand, QueueTicket, QueueWait, Settings};
+use buttress_priority_queue::{PriorityQueue, QueueDemand, Settings};
 use buttress_rate_limit::{Quota, RateDemand, RateLimiter};
 use proptest::prelude::*;
+
+use crate::real::Real;
 
 const TOP: u8 = 3;
 const AGEING: u64 = 3_000;
@@ -268,81 +267,6 @@ impl Model {
                     .iter()
                     .any(|p| p.fate == Fate::Waits && p.level == level && p.tenant == *tenant)
             });
-        }
-    }
-}
-
-// === the real one, looked at as an executor does ===
-
-type Place = Permit<QueueTicket<RateLimiter>>;
-
-#[derive(Default)]
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-struct Real {
-    queue: PriorityQueue<RateLimiter>,
-    waits: Vec<Option<Pin<Box<QueueWait<RateLimiter>>>>>,
-    places: Vec<Option<Place>>,
-    fates: Vec<Fate>,
-    woken: Vec<Arc<Woken>>,
-}
-
-impl Real {
-    fn settle(&mut self, number: usize, answer: Result<Place, buttress_core::Rejection>) {
-        self.fates[number] = match answer {
-            Ok(place) => {
-                self.places[number] = Some(place);
-                Fate::Runs
-            }
-            Err(rejection) => match rejection.reason() {
-                Reason::QueueFull => Fate::Full,
-                Reason::QueueTimeout => Fate::TimedOut,
-                Reason::Deadline => Fate::TooLate,
-                Reason::RateLimit => Fate::Never,
-                reason => panic!("nobody is refused for {reason:?}"),
-            },
-        };
-    }
-
-    fn arrive(&mut self, demand: QueueDemand<RateDemand>) {
-        let number = self.fates.len();
-        self.fates.push(Fate::Waits);
-        self.places.push(None);
-        self.waits.push(None);
-        let woken = Arc::new(Woken::default());
-        woken.0.store(true, Ordering::SeqCst);
-        self.woken.push(woken);
-        match self.queue.admit(demand, &Now::new()) {
-            Verdict::Now(answer) => self.settle(number, answer),
-            Verdict::Later(wait) => self.waits[number] = Some(Box::pin(wait)),
-        }
-    }
-
-    fn look(&mut self) {
-        loop {
-            let woken = |number: &usize| {
-                self.waits[*number].is_some() && self.woken[*number].0.swap(false, Ordering::SeqCst)
-            };
-            let all: Vec<_> = (0..self.waits.len()).filter(woken).collect();
-            if all.is_empty() {
-                return;
-            }
-            for number in all {
-                let waker = Waker::from(Arc::clone(&self.woken[number]));
-                let mut cx = Context::from_waker(&waker);
-                if let Some(wait) = &mut self.waits[number]
-                    && let Poll::Ready(answer) = wait.as_mut().poll(&mut cx)
-                {
-                    self.waits[number] = None;
-                    self.settle(number, answer);
-                }
-            }
         }
     }
 }
