@@ -8,6 +8,7 @@ mod layer;
 mod limiter;
 mod many_keys;
 mod peers;
+mod queue;
 mod retry;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,6 +33,10 @@ pub const ONE_THREAD: &[Make] = &[
     http::admitted,
     http::refused,
     retry::not_needed,
+    queue::uncontended,
+    queue::on_a_runtime,
+    queue::contended,
+    queue::held_back,
 ];
 
 /// Groups that need several threads.

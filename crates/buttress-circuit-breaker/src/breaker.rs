@@ -269,6 +269,15 @@ impl Policy for CircuitBreaker {
         limit.policy == self.shared.id && limit.key == demand.key
     }
 
+    fn limits(&self, demand: &CircuitDemand, each: &mut dyn FnMut(LimitId, LimitId)) {
+        let limit = LimitId {
+            policy: self.shared.id,
+            key: demand.key,
+            quota: 0,
+        };
+        each(limit, limit);
+    }
+
     fn subscribe(&self, waker: &Waker) {
         self.shared.subscribe(waker);
     }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use buttress_core::{
-    Admit, AdmitLayer, AsBoxError, AsError, AtHead, ByError, Observe, Observed, Path, Rejection,
-    With,
+    Admit, AdmitLayer, AsBoxError, AsError, AtHead, ByError, Gate, Observe, Observed, Path,
+    Rejection, With,
 };
 use tower_layer::Layer;
 
@@ -375,6 +375,16 @@ where
             on_reject: self.on_reject.clone(),
         };
         AdmitLayer::from_path(path).layer(inner)
+    }
+}
+
+/// A queue in front of the breaker asks it before it hands out a place.
+impl<Q, C, R> Gate for CircuitBreakerLayer<Q, CircuitBreaker, C, R> {
+    type Ask = Q;
+    type Policy = CircuitBreaker;
+
+    fn into_parts(self) -> (Q, CircuitBreaker) {
+        (self.ask, self.breaker)
     }
 }
 

@@ -52,6 +52,16 @@ pub trait Policy {
         true
     }
 
+    /// Tells the limits that the demand needs: first as a rejection of this demand names it, then by the one
+    /// name under which all demands know it that need it. The names differ where a limit is kept for all keys
+    /// together: the second has [`KeyHash::EVERYONE`](crate::KeyHash::EVERYONE) for its key. About a limit
+    /// that is not told here [`touches`](Self::touches) is asked.
+    ///
+    /// By this a queue finds who holds a waiter back without looking at everybody who waits.
+    fn limits(&self, demand: &Self::Demand, each: &mut dyn FnMut(LimitId, LimitId)) {
+        let _ = (demand, each);
+    }
+
     /// Asks to be woken once when room may have become free for another reason than time: a settled
     /// permit, a refund, a reset, a changed limit.
     fn subscribe(&self, waker: &Waker) {
@@ -83,6 +93,10 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
 
     fn touches(&self, demand: &Self::Demand, limit: LimitId) -> bool {
         (**self).touches(demand, limit)
+    }
+
+    fn limits(&self, demand: &Self::Demand, each: &mut dyn FnMut(LimitId, LimitId)) {
+        (**self).limits(demand, each);
     }
 
     fn subscribe(&self, waker: &Waker) {
@@ -162,6 +176,14 @@ macro_rules! tuple_policy {
                 $(
                     demand.$index.as_ref().is_some_and(|demand| self.$index.touches(demand, limit))
                 )||+
+            }
+
+            fn limits(&self, demand: &Self::Demand, each: &mut dyn FnMut(LimitId, LimitId)) {
+                $(
+                    if let Some(demand) = &demand.$index {
+                        self.$index.limits(demand, each);
+                    }
+                )+
             }
 
             fn subscribe(&self, waker: &Waker) {

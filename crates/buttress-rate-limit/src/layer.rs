@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use buttress_core::{
-    Admit, AdmitLayer, AsBoxError, AsError, AtHead, Observe, Observed, Path, Rejection, With,
+    Admit, AdmitLayer, AsBoxError, AsError, AtHead, Gate, Observe, Observed, Path, Rejection, With,
 };
 use buttress_quota::Quota;
 use tower_layer::Layer;
@@ -228,6 +228,16 @@ where
             on_reject: self.on_reject.clone(),
         };
         AdmitLayer::from_path(path).layer(inner)
+    }
+}
+
+/// A queue in front of the limit asks it before it hands out a place.
+impl<Q, C, R> Gate for RateLimitLayer<Q, RateLimiter, C, R> {
+    type Ask = Q;
+    type Policy = RateLimiter;
+
+    fn into_parts(self) -> (Q, RateLimiter) {
+        (self.ask, self.limiter)
     }
 }
 

@@ -140,6 +140,30 @@ impl Policy for RateLimiter {
         limit.policy == self.shared.id && demand.cost > 0 && (is_global || demand.key == limit.key)
     }
 
+    fn limits(&self, demand: &RateDemand, each: &mut dyn FnMut(LimitId, LimitId)) {
+        if demand.cost == 0 {
+            return;
+        }
+        let settings = Arc::clone(&self.shared.current.lock());
+        let limit = |key, quota| LimitId {
+            policy: self.shared.id,
+            key,
+            quota,
+        };
+        let keyed = settings.of(demand.key).keyed(demand.key).rules.len();
+        for quota in (0..).take(keyed) {
+            each(limit(demand.key, quota), limit(demand.key, quota));
+        }
+        // A ban is of the key, whatever its tier is.
+        let banned = limit(key_of(demand.key), LimitId::NO_QUOTA);
+        each(limit(demand.key, LimitId::NO_QUOTA), banned);
+        // Overrides can have another number of quotas, so those for all keys are counted by themselves.
+        let globals = (0..).take(settings.global.rules.len());
+        for (quota, name) in (0..).skip(keyed).zip(globals) {
+            each(limit(demand.key, quota), limit(KeyHash::EVERYONE, name));
+        }
+    }
+
     fn subscribe(&self, waker: &Waker) {
         let mut subscribers = self.shared.subscribers.lock();
         if !subscribers.iter().any(|held| held.will_wake(waker)) {

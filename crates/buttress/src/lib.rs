@@ -86,6 +86,8 @@ pub use buttress_http as http;
 pub use buttress_http::hyper_util;
 #[cfg(feature = "reqwest")]
 pub use buttress_http::reqwest;
+#[cfg(feature = "priority-queue")]
+pub use buttress_priority_queue as priority_queue;
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit as rate_limit;
 #[cfg(feature = "retry")]
@@ -100,6 +102,11 @@ pub use buttress_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, Fallback
 pub use buttress_core::{Error, Reason, Rejection, When};
 #[cfg(feature = "http")]
 pub use buttress_http::{ApiKey, ClientIp, MatchedRoute, Networks, Preflight, Upstream, by_head};
+#[cfg(feature = "priority-queue")]
+pub use buttress_priority_queue::{
+    ConcurrencyLimit, ConcurrencyLimitLayer, Priority, PriorityQueue, PriorityQueueLayer,
+    QueueDemand,
+};
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit::{Quota, RateLimitLayer, RateLimiter};
 #[cfg(feature = "retry")]

@@ -1,0 +1,194 @@
+//! Whose turn it is: deficit round robin with a quantum of 1 (Shreedhar and Varghese, SIGCOMM 1995).
+//!
+//! Pure: neither lock nor clock. Tenants stand in a ring in the order in which they began to wait. Whose turn
+//! comes earns 1 and is served for as long as it can afford its next; who cannot goes behind all who wait at
+//! that moment. A tenant with nobody waiting loses what it had saved.
+//!
+//! A turn that was drawn is paid for at once. If nothing comes of it, because the request leaves while
+//! something else holds it back, the tenant has its money back.
+
+use std::collections::{HashMap, VecDeque};
+
+use buttress_core::KeyHash;
+
+/// One request of a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its number in the order of arrival.
+    pub seq: u64,
+    /// Who it is.
+    pub id: u32,
+    /// What its turn costs, at least 1.
+    pub cost: u64,
+}
+
+#[derive(Debug, Default)]
+struct Tenant {
+    key: Option<KeyHash>,
+    deficit: u64,
+    /// Whether it has earned for the turn that it is at.
+    in_turn: bool,
+    waiting: VecDeque<Item>,
+    /// Whose turn has come, and who have not gone yet.
+    drawn: usize,
+}
+
+/// Tenants who take turns.
+#[derive(Debug, Default)]
+pub struct Ring {
+    tenants: Vec<Tenant>,
+    free: Vec<usize>,
+    by_key: HashMap<KeyHash, usize, foldhash::fast::RandomState>,
+    /// Those who have somebody waiting whose turn has not come.
+    order: VecDeque<usize>,
+}
+
+impl Ring {
+    /// Whether nobody's turn is still to come.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Somebody waits for a turn of that tenant.
+    pub fn push(&mut self, key: KeyHash, item: Item) {
+        let index = self.tenant(key);
+        let tenant = &mut self.tenants[index];
+        if tenant.waiting.is_empty() {
+            self.order.push_back(index);
+        }
+        let behind = tenant.waiting.partition_point(|other| other.seq < item.seq);
+        tenant.waiting.insert(behind, item);
+    }
+
+    /// The next turn. It is paid for; say [`settle`](Self::settle) when the request has gone.
+    pub fn draw(&mut self, newest_first: bool) -> Option<Item> {
+        let mut passed = 0;
+        loop {
+            let index = *self.order.front()?;
+            let tenant = &mut self.tenants[index];
+            if !tenant.in_turn {
+                tenant.in_turn = true;
+                tenant.deficit = tenant.deficit.saturating_add(1);
+            }
+            let item = tenant.next(newest_first)?;
+            if tenant.deficit >= item.cost {
+                tenant.take(newest_first);
+                tenant.deficit -= item.cost;
+                tenant.drawn += 1;
+                self.after_turn(index, newest_first);
+                return Some(item);
+            }
+            self.rotate(index);
+            passed += 1;
+            if passed == self.order.len() {
+                self.skip_rounds(newest_first);
+                passed = 0;
+            }
+        }
+    }
+
+    /// A request whose turn had come has gone; if nothing came of it, its tenant has the cost back.
+    pub fn settle(&mut self, key: KeyHash, refund: Option<u64>) {
+        let Some(&index) = self.by_key.get(&key) else {
+            return;
+        };
+        let tenant = &mut self.tenants[index];
+        tenant.drawn = tenant.drawn.saturating_sub(1);
+        tenant.deficit = tenant.deficit.saturating_add(refund.unwrap_or(0));
+        self.forget_if_gone(index);
+    }
+
+    /// A request leaves whose turn has not come.
+    pub fn remove(&mut self, key: KeyHash, seq: u64) {
+        let Some(&index) = self.by_key.get(&key) else {
+            return;
+        };
+        let waiting = &mut self.tenants[index].waiting;
+        if let Ok(place) = waiting.binary_search_by_key(&seq, |item| item.seq) {
+            waiting.remove(place);
+            if waiting.is_empty() {
+                self.order.retain(|other| *other != index);
+                self.tenants[index].in_turn = false;
+                self.forget_if_gone(index);
+            }
+        }
+    }
+
+    fn tenant(&mut self, key: KeyHash) -> usize {
+        if let Some(&index) = self.by_key.get(&key) {
+            return index;
+        }
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.tenants.push(Tenant::default());
+            self.tenants.len() - 1
+        });
+        self.tenants[index].key = Some(key);
+        self.by_key.insert(key, index);
+        index
+    }
+
+    fn after_turn(&mut self, index: usize, newest_first: bool) {
+        let tenant = &mut self.tenants[index];
+        match tenant.next(newest_first) {
+            None => {
+                tenant.in_turn = false;
+                self.order.pop_front();
+            }
+            Some(next) if tenant.deficit < next.cost => self.rotate(index),
+            Some(_) => {}
+        }
+    }
+
+    /// The first goes behind all others.
+    fn rotate(&mut self, index: usize) {
+        self.tenants[index].in_turn = false;
+        self.order.pop_front();
+        self.order.push_back(index);
+    }
+
+    /// Nobody could afford its next in a whole round: all the rounds in which that stays so are one step.
+    fn skip_rounds(&mut self, newest_first: bool) {
+        let missing = self.order.iter().filter_map(|index| {
+            let tenant = &self.tenants[*index];
+            let next = tenant.next(newest_first)?;
+            Some(next.cost.saturating_sub(tenant.deficit))
+        });
+        let rounds = missing.min().unwrap_or(0).saturating_sub(1);
+        for index in &self.order {
+            let deficit = &mut self.tenants[*index].deficit;
+            *deficit = deficit.saturating_add(rounds);
+        }
+    }
+
+    fn forget_if_gone(&mut self, index: usize) {
+        let tenant = &mut self.tenants[index];
+        if tenant.waiting.is_empty() && tenant.drawn == 0 {
+            if let Some(key) = tenant.key.take() {
+                self.by_key.remove(&key);
+                self.free.push(index);
+            }
+            // What a burst made room for is given back with it.
+            *tenant = Tenant {
+                waiting: std::mem::take(&mut tenant.waiting),
+                ..Tenant::default()
+            };
+        }
+    }
+}
+
+impl Tenant {
+    fn next(&self, newest_first: bool) -> Option<Item> {
+        match newest_first {
+            true => self.waiting.back().copied(),
+            false => self.waiting.front().copied(),
+        }
+    }
+
+    fn take(&mut self, newest_first: bool) {
+        match newest_first {
+            true => self.waiting.pop_back(),
+            false => self.waiting.pop_front(),
+        };
+    }
+}
