@@ -1,11 +1,9 @@
 //! The circuits of all keys.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use buttress_core::{KeyHash, Now};
+use buttress_core::{KeyHash, KeyMap, Now};
 
 use crate::cell::Cell;
 use crate::shared::Shared;
@@ -31,7 +29,7 @@ pub(crate) struct Keyed {
 
 #[derive(Debug, Default)]
 struct Part {
-    places: HashMap<u64, usize, BuildHasherDefault<AlreadyHashed>>,
+    places: KeyMap<usize>,
     cells: Vec<Arc<Cell>>,
     hand: usize,
 }
@@ -55,7 +53,7 @@ impl Keyed {
         now: &Now,
     ) -> Option<Arc<Cell>> {
         let mut part = self.part(key).lock();
-        if let Some(&place) = part.places.get(&key.get()) {
+        if let Some(&place) = part.places.get(&key) {
             return Some(Arc::clone(&part.cells[place]));
         }
         part.make(key, shared, self.room, now)
@@ -69,7 +67,7 @@ impl Keyed {
     /// The circuit of a key, if there is one.
     pub(crate) fn get(&self, key: KeyHash) -> Option<Arc<Cell>> {
         let part = self.part(key).lock();
-        let place = part.places.get(&key.get())?;
+        let place = part.places.get(&key)?;
         Some(Arc::clone(&part.cells[*place]))
     }
 
@@ -110,9 +108,9 @@ impl Part {
             self.cells.push(Arc::clone(&cell));
         } else {
             let forgotten = std::mem::replace(&mut self.cells[place], Arc::clone(&cell));
-            self.places.remove(&forgotten.key().get());
+            self.places.remove(&forgotten.key());
         }
-        self.places.insert(key.get(), place);
+        self.places.insert(key, place);
         Some(cell)
     }
 
@@ -134,25 +132,5 @@ impl Part {
             }
         }
         least.map(|(_, place)| place)
-    }
-}
-
-/// Passes the key on: it is a hash.
-#[derive(Debug, Default)]
-struct AlreadyHashed(u64);
-
-impl Hasher for AlreadyHashed {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(self.0.rotate_left(8) ^ u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

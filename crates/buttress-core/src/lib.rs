@@ -42,6 +42,9 @@ mod ask;
 pub mod duration;
 mod gate;
 mod key;
+mod key_map;
+#[cfg(buttress_loom)]
+pub mod model;
 mod observe;
 mod on_reject;
 mod outcome;
@@ -59,6 +62,7 @@ pub use admit::{Admit, AdmitLayer, Path, ResponseFuture};
 pub use ask::{Ask, Exempt};
 pub use gate::{Gate, GateOf};
 pub use key::{Key, KeyHash, KeyHasher, MissingKey, Seed};
+pub use key_map::{AlreadyHashed, KeyMap};
 pub use observe::{Event, GiveUp, Observe, Observed, ObservedTicket, ObservedWait};
 pub use on_reject::{AsBoxError, AsError, BoxError, Error, OnReject, With};
 pub use outcome::{ByBoxError, ByError, ByResult, Classify, Outcome, Usage};

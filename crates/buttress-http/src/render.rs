@@ -3,11 +3,12 @@
 //! A limit's quotas may change while it runs, and may differ from key to key. So what is prepared is
 //! found by what it says: a hash over names, capacities and windows, and over what is refused and why.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use buttress_core::{Describe, KeyHash, KeyHasher, Now, Reason, Rejection, Seed, Standing, When};
+use buttress_core::{
+    Describe, KeyHash, KeyHasher, KeyMap, Now, Reason, Rejection, Seed, Standing, When,
+};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 
@@ -23,12 +24,8 @@ const MOST_PREPARED: usize = 1024;
 pub(crate) struct Renderer<D> {
     describe: D,
     seed: Seed,
-    prepared: RwLock<HashMap<u64, Arc<Prepared>, BuildHasherDefault<AlreadyHashed>>>,
+    prepared: RwLock<KeyMap<Arc<Prepared>>>,
 }
-
-/// Passes the key on: it is a hash.
-#[derive(Default)]
-pub(crate) struct AlreadyHashed(u64);
 
 // === impl Renderer ===
 
@@ -142,7 +139,7 @@ impl<D: Describe> Renderer<D> {
         rejection: Option<&Rejection>,
         now: &Now,
         mut each: impl FnMut(&Standing<'_>),
-    ) -> (u64, Numbers) {
+    ) -> (KeyHash, Numbers) {
         let mut content = self.seed.hasher();
         let mut numbers = Numbers::default();
         if let Some(rejection) = rejection {
@@ -159,7 +156,7 @@ impl<D: Describe> Renderer<D> {
                 each(&standing);
             });
         }
-        (content.finish().get(), numbers)
+        (content.finish(), numbers)
     }
 }
 
@@ -178,23 +175,5 @@ pub(crate) fn write_retry_after(rejection: &Rejection, headers: &mut HeaderMap) 
         headers
             .entry(RETRY_AFTER)
             .or_insert_with(|| retry_after(wait));
-    }
-}
-
-// === impl AlreadyHashed ===
-
-impl Hasher for AlreadyHashed {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(self.0.rotate_left(8) ^ u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

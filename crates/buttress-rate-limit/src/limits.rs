@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use buttress_core::KeyHash;
 use buttress_core::wall::CivilTime;
+use buttress_core::{KeyHash, KeyMap};
 use buttress_quota::Quota;
 use buttress_quota::algorithm::{Pace, Rules};
 
@@ -149,7 +149,7 @@ pub(crate) struct Settings {
     pub(crate) global: Arc<Named>,
     has_global: bool,
     /// By the hash of a key in no tier; none if there are none.
-    overrides: Option<Arc<HashMap<KeyHash, Named>>>,
+    overrides: Option<Arc<KeyMap<Named>>>,
     /// Those of every tier that the limiter ever had, as long as it has it.
     tiers: Box<[Option<Arc<Settings>>]>,
 }
@@ -179,7 +179,7 @@ impl Settings {
             })
         };
         let overrides = limits.overrides.iter();
-        let overrides: HashMap<_, _> = overrides
+        let overrides: KeyMap<_> = overrides
             .map(|(key, quotas)| (key_of(*key), named(quotas)))
             .collect();
         let global = Named::new(&limits.global, instances, civil, |quota| {

@@ -1,15 +1,15 @@
 //! Those who were refused of late, bounded.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use buttress_core::KeyHash;
+use buttress_core::{KeyHash, KeyMap};
 
 use crate::offence::Offence;
 
 /// Keys and what they are guilty of. Instants are nanoseconds; `now` is a parameter.
 #[derive(Clone, Debug)]
 pub struct Offenders {
-    held: HashMap<KeyHash, Offence>,
+    held: KeyMap<Offence>,
     /// By the end of their penalty, then by their last refusal: who goes when there is no room.
     by_end: BTreeSet<(u64, u64, KeyHash)>,
     by_forgetting: BTreeSet<(u64, KeyHash)>,
@@ -22,7 +22,7 @@ impl Offenders {
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self {
-            held: HashMap::new(),
+            held: KeyMap::default(),
             by_end: BTreeSet::new(),
             by_forgetting: BTreeSet::new(),
             most: most.max(1),

@@ -3,9 +3,9 @@
 //! The same passes in order of arrival that the room makes are made ahead of time, at all the instants at
 //! which somebody's timer ends.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use buttress_core::KeyHash;
+use buttress_core::{KeyHash, KeyMap};
 use buttress_quota::algorithm::Account;
 
 use crate::decision::Refused;
@@ -23,7 +23,7 @@ pub(crate) struct Outlook(Option<Foreseen>);
 #[derive(Debug)]
 struct Foreseen {
     forecast: Forecast,
-    accounts: HashMap<KeyHash, Account>,
+    accounts: KeyMap<Account>,
     last: u64,
     late: usize,
 }
@@ -111,7 +111,7 @@ impl Outlook {
 
 struct Run {
     forecast: Forecast,
-    accounts: HashMap<KeyHash, Account>,
+    accounts: KeyMap<Account>,
     /// Whether up to now somebody always waited for the limit of all keys together.
     in_a_row: bool,
     /// When somebody was last granted.

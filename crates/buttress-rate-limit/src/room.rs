@@ -11,11 +11,11 @@
 
 mod both;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::Duration;
 
-use buttress_core::{KeyHash, Reason, When};
+use buttress_core::{KeyHash, KeyMap, Reason, When};
 
 use crate::decision::Refused;
 use crate::forecast::{Waiting, timer_end};
@@ -31,7 +31,7 @@ pub(crate) const MAX_WAITERS: usize = 1 << 20;
 pub(crate) struct Room {
     /// By order of arrival.
     waiters: BTreeMap<u64, Waiter>,
-    lines: HashMap<KeyHash, Line>,
+    lines: KeyMap<Line>,
     /// How it all comes out, where limits are kept both per key and for all keys together.
     outlook: Outlook,
     next: u64,

@@ -10,10 +10,11 @@ pub(crate) use {
 
 #[cfg(buttress_loom)]
 pub(crate) use {
+    buttress_core::model::Mutex,
     loom::sync::MutexGuard,
     loom::sync::atomic::{AtomicU8, AtomicUsize},
     loom::thread::yield_now,
-    model::{BucketLock, Mutex},
+    model::BucketLock,
 };
 
 /// The models of the table have one step for a lock; the lock of a bucket has a model of its own.
@@ -23,19 +24,6 @@ pub(crate) type BucketGuard<'a> = MutexGuard<'a, ()>;
 #[cfg(buttress_loom)]
 mod model {
     use loom::sync::MutexGuard;
-
-    #[derive(Debug)]
-    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-
-    impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Self(loom::sync::Mutex::new(value))
-        }
-
-        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().expect("no holder of this lock panics")
-        }
-    }
 
     #[derive(Debug)]
     pub(crate) struct BucketLock(loom::sync::Mutex<()>);

@@ -8,24 +8,6 @@ pub(crate) use {
 
 #[cfg(buttress_loom)]
 pub(crate) use {
+    buttress_core::model::Mutex,
     loom::sync::atomic::{AtomicU64, Ordering},
-    model::Mutex,
 };
-
-#[cfg(buttress_loom)]
-mod model {
-    use loom::sync::MutexGuard;
-
-    #[derive(Debug)]
-    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-
-    impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Self(loom::sync::Mutex::new(value))
-        }
-
-        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().expect("no holder of this lock panics")
-        }
-    }
-}

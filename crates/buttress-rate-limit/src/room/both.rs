@@ -1,8 +1,6 @@
 //! Serving those who wait where limits are kept both per key and for all keys together.
 
-use std::collections::HashMap;
-
-use buttress_core::KeyHash;
+use buttress_core::{KeyHash, KeyMap};
 
 use super::Room;
 use crate::decision::Refused;
@@ -42,7 +40,7 @@ impl Room {
 
     /// Looks at those who wait until somebody is granted, or refused for good.
     fn pass(&mut self, ledger: &impl Ledger, asks: Option<u64>, served: bool, now: u64) -> Pass {
-        let mut held_back: HashMap<KeyHash, Refused> = HashMap::new();
+        let mut held_back: KeyMap<Refused> = KeyMap::default();
         let mut blocked = None;
         for (&ticket, waiter) in self.waiters.iter_mut().filter(|(_, w)| w.is_waiting()) {
             let key = waiter.arrival.key;
