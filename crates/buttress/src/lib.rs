@@ -143,3 +143,15 @@ struct Testing;
 ))]
 #[doc = include_str!("../../../docs/retry-and-breaker.md")]
 struct RetryAndBreaker;
+
+#[cfg(all(
+    doctest,
+    feature = "circuit-breaker",
+    feature = "priority-queue",
+    feature = "rate-limit",
+    feature = "reqwest",
+    feature = "retry",
+    feature = "token-budget"
+))]
+#[doc = include_str!("../../../docs/budgets-and-queues.md")]
+struct BudgetsAndQueues;
