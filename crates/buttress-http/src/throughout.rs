@@ -42,6 +42,14 @@ impl<C> Throughout<C> {
     }
 }
 
+impl<C, M> Throughout<C, M> {
+    /// What measures, for whoever settles in another way.
+    #[must_use]
+    pub fn into_measure(self) -> M {
+        self.measure
+    }
+}
+
 /// A permit, and what the head has said if that is final.
 #[derive(Debug)]
 pub struct Told<T: Ticket> {

@@ -89,7 +89,7 @@ pub use priority::{InOrder, MAX_LEVELS, Priority, PriorityOf, Urgency};
 #[cfg(feature = "http")]
 pub use respond::{
     Described, GrpcConcurrencyLimitLayer, GrpcPriorityQueueLayer, HttpConcurrencyLimitLayer,
-    HttpPriorityQueueLayer,
+    HttpPriorityQueueLayer, Measures,
 };
 pub use settings::{DEFAULT_CAPACITY, MAX_CAPACITY, MAX_PARTITIONS, Settings, SettingsError};
 pub use shed::{ConcurrencyLimitLayer, ConcurrencyLimited};

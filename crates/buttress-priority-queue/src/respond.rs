@@ -1,11 +1,12 @@
 //! Answers in HTTP and gRPC, and places that are held until bodies end.
 
-use buttress_core::{AtHead, ByError, Describe, KeyHash, Now, Policy, Standing};
+use buttress_core::{AtHead, ByError, Describe, KeyHash, Now, Policy, Standing, Usage};
 use buttress_http::{
-    ByGrpcStatus, ByStatus, GrpcAnswer, HttpAnswer, HttpAnswerAnyBody, HttpAnswerWith, Refusal,
-    Throughout,
+    ByGrpcStatus, ByStatus, FromBody, FromFrames, FromHead, GrpcAnswer, HttpAnswer,
+    HttpAnswerAnyBody, HttpAnswerWith, Measure, Refusal, Throughout,
 };
 use http::Response;
+use http::response::Parts;
 
 use crate::layer::PriorityQueueLayer;
 use crate::shed::ConcurrencyLimitLayer;
@@ -19,15 +20,16 @@ impl Describe for Described {
     fn standings(&self, _: KeyHash, _: &Now, _: &mut dyn FnMut(Standing<'_>)) {}
 }
 
-type HttpSettle = Throughout<ByStatus<ByError>>;
-type GrpcSettle = Throughout<ByGrpcStatus<ByError>>;
+type HttpSettle<M = ()> = Throughout<ByStatus<ByError>, M>;
+type GrpcSettle<M = ()> = Throughout<ByGrpcStatus<ByError>, M>;
 
-/// A [`PriorityQueueLayer`] that reads outcomes from statuses, and holds places until bodies end.
-pub type HttpPriorityQueueLayer<Q, G, A, R> = PriorityQueueLayer<Q, G, A, HttpSettle, R>;
+/// A [`PriorityQueueLayer`] that reads outcomes from statuses, holds places until bodies end, and tells its
+/// gates what `M` finds was used.
+pub type HttpPriorityQueueLayer<Q, G, A, R, M = ()> = PriorityQueueLayer<Q, G, A, HttpSettle<M>, R>;
 
 /// A [`PriorityQueueLayer`] that speaks gRPC.
-pub type GrpcPriorityQueueLayer<Q, G, A> =
-    PriorityQueueLayer<Q, G, A, GrpcSettle, GrpcAnswer<Described>>;
+pub type GrpcPriorityQueueLayer<Q, G, A, M = ()> =
+    PriorityQueueLayer<Q, G, A, GrpcSettle<M>, GrpcAnswer<Described>>;
 
 /// A [`ConcurrencyLimitLayer`] that reads outcomes from statuses, and holds places until bodies end.
 pub type HttpConcurrencyLimitLayer<A, R> = ConcurrencyLimitLayer<A, HttpSettle, R>;
@@ -35,7 +37,76 @@ pub type HttpConcurrencyLimitLayer<A, R> = ConcurrencyLimitLayer<A, HttpSettle, 
 /// A [`ConcurrencyLimitLayer`] that speaks gRPC.
 pub type GrpcConcurrencyLimitLayer<A> = ConcurrencyLimitLayer<A, GrpcSettle, GrpcAnswer<Described>>;
 
+/// What a layer measures, which stays when it is told to speak HTTP or gRPC.
+pub trait Measures {
+    /// Reads what a call used.
+    type Measure: Measure;
+
+    /// Takes it.
+    fn into_measure(self) -> Self::Measure;
+}
+
+impl<C> Measures for AtHead<C> {
+    type Measure = ();
+
+    fn into_measure(self) {}
+}
+
+impl<C, M: Measure> Measures for Throughout<C, M> {
+    type Measure = M;
+
+    fn into_measure(self) -> M {
+        self.into_measure()
+    }
+}
+
+/// What a budget that is a gate needs: it ends with the place, so the queue reads what the call used.
 impl<Q, G: Policy, A, C, R> PriorityQueueLayer<Q, G, A, C, R> {
+    /// Tells gates such as budgets what a call used, by the head of its response: `|head: &Parts| ..`.
+    #[must_use]
+    pub fn measure_head<F, U>(self, read: F) -> HttpPriorityQueueLayer<Q, G, A, R, FromHead<F>>
+    where
+        F: Fn(&Parts) -> Option<U>,
+        U: Into<Usage>,
+    {
+        self.measure_with(FromHead(read))
+    }
+
+    /// As [`measure_head`](Self::measure_head), by the whole body when it has ended (`|body: &[u8]| ..`), of
+    /// at most 1 MiB. The body itself goes on as it comes.
+    #[must_use]
+    pub fn measure_body<F, U>(self, read: F) -> HttpPriorityQueueLayer<Q, G, A, R, FromBody<F>>
+    where
+        F: Fn(&[u8]) -> Option<U> + Clone,
+        U: Into<Usage>,
+    {
+        self.measure_with(FromBody::new(read))
+    }
+
+    /// As [`measure_head`](Self::measure_head), by a streamed body while it goes by, piece by piece, without
+    /// delaying or copying it: a function of the head that makes a reader,
+    /// `|head: &Parts| move |piece: &[u8]| ..`. What the reader told last is what was used.
+    #[must_use]
+    pub fn measure_frames<F, F2, U>(
+        self,
+        reader: F,
+    ) -> HttpPriorityQueueLayer<Q, G, A, R, FromFrames<F>>
+    where
+        F: Fn(&Parts) -> F2,
+        F2: FnMut(&[u8]) -> Option<U>,
+        U: Into<Usage>,
+    {
+        self.measure_with(FromFrames(reader))
+    }
+
+    /// As [`measure_head`](Self::measure_head), with a [`Measure`] of your own, or one with other bounds.
+    #[must_use]
+    pub fn measure_with<M: Measure>(self, measure: M) -> HttpPriorityQueueLayer<Q, G, A, R, M> {
+        self.settling(Throughout::new(ByStatus(ByError)).measure(measure))
+    }
+}
+
+impl<Q, G: Policy, A, C: Measures, R> PriorityQueueLayer<Q, G, A, C, R> {
     /// Speaks HTTP: refuses with 503 (a full queue, a wait that was too long, a closed queue), 504 (a
     /// deadline), or what a gate's refusal is answered with, a problem document (RFC 9457) and `Retry-After`
     /// as the queue drains at present, so that the error type stays the inner service's. A place is held
@@ -44,7 +115,9 @@ impl<Q, G: Policy, A, C, R> PriorityQueueLayer<Q, G, A, C, R> {
     /// For bodies that can be made from `Bytes`, which those of axum, tonic and reqwest can; for others
     /// there is [`respond_http_any_body`](Self::respond_http_any_body).
     #[must_use]
-    pub fn respond_http(self) -> HttpPriorityQueueLayer<Q, G, A, HttpAnswer<Described>> {
+    pub fn respond_http(
+        self,
+    ) -> HttpPriorityQueueLayer<Q, G, A, HttpAnswer<Described>, C::Measure> {
         self.reading_statuses().answer(HttpAnswer::new(Described))
     }
 
@@ -52,7 +125,7 @@ impl<Q, G: Policy, A, C, R> PriorityQueueLayer<Q, G, A, C, R> {
     #[must_use]
     pub fn respond_http_any_body(
         self,
-    ) -> HttpPriorityQueueLayer<Q, G, A, HttpAnswerAnyBody<Described>> {
+    ) -> HttpPriorityQueueLayer<Q, G, A, HttpAnswerAnyBody<Described>, C::Measure> {
         self.reading_statuses()
             .answer(HttpAnswerAnyBody::new(Described))
     }
@@ -63,7 +136,7 @@ impl<Q, G: Policy, A, C, R> PriorityQueueLayer<Q, G, A, C, R> {
     pub fn respond_http_with<F, B>(
         self,
         function: F,
-    ) -> HttpPriorityQueueLayer<Q, G, A, HttpAnswerWith<Described, F>>
+    ) -> HttpPriorityQueueLayer<Q, G, A, HttpAnswerWith<Described, F>, C::Measure>
     where
         F: Fn(&Refusal<'_>) -> Response<B>,
     {
@@ -74,16 +147,30 @@ impl<Q, G: Policy, A, C, R> PriorityQueueLayer<Q, G, A, C, R> {
     /// Speaks gRPC: refuses with a trailers-only response and `grpc-retry-pushback-ms`, and reads how a call
     /// went from its status, in the head or in the trailers.
     #[must_use]
-    pub fn respond_grpc(self) -> GrpcPriorityQueueLayer<Q, G, A> {
-        self.settling(Throughout::new(ByGrpcStatus(ByError)))
+    pub fn respond_grpc(self) -> GrpcPriorityQueueLayer<Q, G, A, C::Measure> {
+        let (measure, layer) = self.take_measure();
+        layer
+            .settling(Throughout::new(ByGrpcStatus(ByError)).measure(measure))
             .answer(GrpcAnswer::new(Described))
     }
 
     /// Reads outcomes from HTTP statuses, holds places until bodies end, and leaves refusals what they are:
     /// for clients that have errors.
     #[must_use]
-    pub fn reading_statuses(self) -> HttpPriorityQueueLayer<Q, G, A, R> {
-        self.settling(Throughout::new(ByStatus(ByError)))
+    pub fn reading_statuses(self) -> HttpPriorityQueueLayer<Q, G, A, R, C::Measure> {
+        let (measure, layer) = self.take_measure();
+        layer.measure_with(measure)
+    }
+
+    fn take_measure(self) -> (C::Measure, PriorityQueueLayer<Q, G, A, (), R>) {
+        let layer = PriorityQueueLayer {
+            queue: self.queue,
+            ask: self.ask,
+            admission: self.admission,
+            settle: (),
+            on_reject: self.on_reject,
+        };
+        (self.settle.into_measure(), layer)
     }
 }
 
