@@ -11,7 +11,8 @@ use crate::time::Now;
 pub enum End {
     /// The call came to its end, with what it used if somebody measured it.
     Settled(Outcome, Option<Usage>),
-    /// The caller went away first, with what had been used until then if somebody measured it.
+    /// The caller went away first, with what had been used until then if somebody measured it. If the request
+    /// still waited in a layer further in, and so had not been sent, that is [`Usage::NOTHING`].
     Cancelled(Option<Usage>),
     /// The permit was never used: nothing was sent.
     Released,
@@ -79,7 +80,8 @@ tuple_ticket!(A B C D);
 ///
 /// Dropping it means that the caller went away ([`End::Cancelled`]), or that a timeout of ours cut the
 /// call off if it is dropped inside [`as_timed_out`], or that its response was not needed to the end if it
-/// is dropped inside [`as_settled`].
+/// is dropped inside [`as_settled`]. While the request runs [`Admit`](crate::Admit) holds its permit; if a layer
+/// further in still has it wait when its future is dropped, the permit hears that nothing was used.
 #[must_use = "dropping a permit cancels it"]
 #[derive(Debug)]
 pub struct Permit<T: Ticket>(Option<T>);

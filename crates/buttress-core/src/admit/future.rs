@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::leave::{dropped_unsent, leave};
 use super::parked::{Parked, Unparked};
 use crate::admission::Admission;
 use crate::on_reject::OnReject;
@@ -26,6 +27,25 @@ pin_project! {
     {
         #[pin]
         state: State<S::Future, Parking<S, Req, Q, A, C, R>, A::Ticket, C, R>,
+    }
+
+    impl<S, Req, Q, A, C, R> PinnedDrop for ResponseFuture<S, Req, Q, A, C, R>
+    where
+        S: Service<Req>,
+        A: Admission,
+    {
+        #[inline]
+        fn drop(this: Pin<&mut Self>) {
+            let mut state = this.project().state;
+            match state.as_mut().project() {
+                StateProjection::Running { permit, .. } if permit.ticket().is_some() => {
+                    let permit = mem::replace(permit, Permit::exempt());
+                    leave(permit, || state.set(State::Gone));
+                }
+                StateProjection::Refused { .. } => dropped_unsent(),
+                _ => {}
+            }
+        }
     }
 }
 
@@ -50,6 +70,7 @@ pin_project! {
         Waiting {
             parked: Pin<Box<P>>,
         },
+        Gone,
     }
 }
 
@@ -138,6 +159,8 @@ where
                     },
                     Unparked::Failed(error) => return Poll::Ready(Err(R::error(error))),
                 },
+                // Nobody polls what is being dropped.
+                StateProjection::Gone => return Poll::Pending,
             };
             state.set(next);
         }
@@ -154,6 +177,7 @@ where
             State::Running { .. } => "running",
             State::Refused { .. } => "refused",
             State::Waiting { .. } => "waiting",
+            State::Gone => "gone",
         };
         f.debug_struct("ResponseFuture")
             .field("state", &state)

@@ -2,6 +2,7 @@
 
 mod future;
 mod layer;
+mod leave;
 mod parked;
 mod service;
 
