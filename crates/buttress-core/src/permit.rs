@@ -11,8 +11,8 @@ use crate::time::Now;
 pub enum End {
     /// The call came to its end, with what it used if somebody measured it.
     Settled(Outcome, Option<Usage>),
-    /// The caller went away first, with what had been used until then if somebody measured it: nothing
-    /// ([`Usage::NOTHING`]) if the request still waited further in.
+    /// The caller went away first, with what had been used until then if somebody measured it. If the request
+    /// still waited in a layer further in, and so had not been sent, that is [`Usage::NOTHING`].
     Cancelled(Option<Usage>),
     /// The permit was never used: nothing was sent.
     Released,
@@ -91,7 +91,8 @@ tuple_ticket!(A B C D);
 ///
 /// Dropping it means that the caller went away ([`End::Cancelled`]), or that a timeout of ours cut the
 /// call off if it is dropped inside [`as_timed_out`], or that its response was not needed to the end if it
-/// is dropped inside [`as_settled`].
+/// is dropped inside [`as_settled`]. While the request runs [`Admit`](crate::Admit) holds its permit; if a layer
+/// further in still has it wait when its future is dropped, the permit hears that nothing was used.
 #[must_use = "dropping a permit cancels it"]
 #[derive(Debug)]
 pub struct Permit<T: Ticket>(Option<T>);
@@ -169,19 +170,36 @@ fn dropped(usage: Option<Usage>) -> End {
     }
 }
 
-thread_local! {
-    static DROPPED_AS: Cell<Option<Outcome>> = const { Cell::new(None) };
-    static UNSENT: Cell<bool> = const { Cell::new(false) };
+/// How many requests were dropped on this thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Dropped {
+    /// Before they went on.
+    unsent: u32,
+    /// After that, as far as is known.
+    sent: u32,
 }
 
-/// Drops what `f` drops, and tells whether a request was among it that never went on.
+thread_local! {
+    static DROPPED_AS: Cell<Option<Outcome>> = const { Cell::new(None) };
+    static DROPPED: Cell<Dropped> = const { Cell::new(Dropped { unsent: 0, sent: 0 }) };
+}
+
+/// Drops what `f` drops, and tells whether a request was among it that never went on, and none that did.
 ///
 /// A layer that holds something for a request asks this of the work inside it, and so learns of a caller
-/// who left while a layer further in still let the request wait.
+/// who left while a layer further in still let the request wait. Of several attempts at once one that was
+/// sent is enough.
 pub fn was_unsent(f: impl FnOnce()) -> bool {
-    note_sent(true);
+    // A thread that ends has nobody left to tell.
+    let dropped = || DROPPED.try_with(Cell::get).unwrap_or_default();
+    let before = dropped();
     f();
-    UNSENT.try_with(Cell::get).unwrap_or(false)
+    let after = dropped();
+    let unsent = after.unsent != before.unsent && after.sent == before.sent;
+    if !unsent {
+        note_sent(true);
+    }
+    unsent
 }
 
 /// Says, while a future is dropped, whether the request in it ever went on.
@@ -189,8 +207,15 @@ pub fn was_unsent(f: impl FnOnce()) -> bool {
 /// [`Admit`](crate::Admit) says of a request that waits that it did not, and those further out then know that
 /// the upstream did nothing for it. A layer that has sent it before, as a retry may have, says otherwise.
 pub fn note_sent(sent: bool) {
-    // A thread that ends has nobody left to tell.
-    let _ = UNSENT.try_with(|unsent| unsent.set(!sent));
+    let _ = DROPPED.try_with(|cell| {
+        let mut dropped = cell.get();
+        let count = match sent {
+            true => &mut dropped.sent,
+            false => &mut dropped.unsent,
+        };
+        *count = count.wrapping_add(1);
+        cell.set(dropped);
+    });
 }
 
 /// Runs `f`, in which dropped permits count as timed out instead of cancelled.

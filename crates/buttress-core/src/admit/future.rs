@@ -10,7 +10,7 @@ use super::parked::{Parked, Unparked};
 use crate::admission::Admission;
 use crate::on_reject::OnReject;
 use crate::outcome::Usage;
-use crate::permit::{Permit, Ticket, was_unsent};
+use crate::permit::{Permit, Ticket, note_sent, was_unsent};
 use crate::rejection::Rejection;
 use crate::settle::Settle;
 use crate::time::{Instant, Now};
@@ -68,8 +68,10 @@ pin_project! {
 /// Drops the work, then the permit, which hears whether the request still waited further in.
 #[inline]
 fn leave<F, P, T: Ticket, C, R>(mut state: Pin<&mut State<F, P, T, C, R>>) {
-    let StateProjection::Running { permit, .. } = state.as_mut().project() else {
-        return;
+    let permit = match state.as_mut().project() {
+        StateProjection::Running { permit, .. } => permit,
+        StateProjection::Refused { .. } => return note_sent(false),
+        _ => return,
     };
     if permit.ticket().is_none() {
         return;
