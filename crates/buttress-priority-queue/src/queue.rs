@@ -115,7 +115,8 @@ pub struct Queue<T> {
     waiting: usize,
     next_seq: u64,
     next_turn: u64,
-    rises: BTreeSet<(u64, u32)>,
+    /// Who rises, when, and of those who rise together in order of arrival.
+    rises: BTreeSet<(u64, u64, u32)>,
     expires: BTreeSet<(u64, u32)>,
     backed_up_since: Option<u64>,
 }
@@ -282,8 +283,8 @@ impl<T> Queue<T> {
     pub fn next_to_rise(&self, now: u64) -> Option<u32> {
         self.rises
             .first()
-            .filter(|(at, _)| *at <= now)
-            .map(|(_, id)| *id)
+            .filter(|(at, ..)| *at <= now)
+            .map(|(.., id)| *id)
     }
 
     /// Somebody goes up a level, and waits for its turn there.
@@ -299,7 +300,7 @@ impl<T> Queue<T> {
     /// When the next one rises.
     #[must_use]
     pub fn next_rise(&self) -> Option<u64> {
-        self.rises.first().map(|(at, _)| *at)
+        self.rises.first().map(|(at, ..)| *at)
     }
 
     /// Those whose wait ends before or at `now`, the earliest end first.
