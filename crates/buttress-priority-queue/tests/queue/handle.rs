@@ -205,11 +205,11 @@ fn settings_that_make_no_sense_are_named() {
     let bad: [(&str, Change); 10] = [
         ("capacity", |settings| settings.capacity = usize::MAX),
         ("max_wait", |settings| {
-            settings.max_wait = Some(Duration::ZERO)
+            settings.max_wait = Some(Duration::ZERO);
         }),
         ("ageing", |settings| settings.ageing = Some(Duration::ZERO)),
         ("newest_first_after", |settings| {
-            settings.newest_first_after = Some(Duration::ZERO)
+            settings.newest_first_after = Some(Duration::ZERO);
         }),
         ("levels", |settings| settings.levels = 65),
         ("reserve", |settings| settings.reserve = Some((f64::NAN, 2))),
