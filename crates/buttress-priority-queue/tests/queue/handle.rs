@@ -202,8 +202,12 @@ fn other_settings_keep_those_who_wait() {
 #[test]
 fn settings_that_make_no_sense_are_named() {
     type Change = fn(&mut Settings);
-    let bad: [(&str, Change); 10] = [
+    let bad: [(&str, Change); 12] = [
         ("capacity", |settings| settings.capacity = usize::MAX),
+        ("capacities", |settings| settings.capacities = vec![(4, 1)]),
+        ("capacities", |settings| {
+            settings.capacities = vec![(0, usize::MAX)];
+        }),
         ("max_wait", |settings| {
             settings.max_wait = Some(Duration::ZERO);
         }),
