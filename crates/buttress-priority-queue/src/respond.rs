@@ -1,11 +1,12 @@
 //! Answers in HTTP and gRPC, and places that are held until bodies end.
 
-use buttress_core::{AtHead, ByError, Describe, KeyHash, Now, Policy, Standing};
+use buttress_core::{AtHead, ByError, Describe, KeyHash, Now, Policy, Standing, Usage};
 use buttress_http::{
-    AtBodyEnd, ByGrpcStatus, ByStatus, GrpcAnswer, HttpAnswer, HttpAnswerAnyBody, HttpAnswerWith,
-    Refusal,
+    AtBodyEnd, AtUsage, ByGrpcStatus, ByStatus, FromFrames, GrpcAnswer, HttpAnswer,
+    HttpAnswerAnyBody, HttpAnswerWith, Measure, Refusal,
 };
 use http::Response;
+use http::response::Parts;
 
 use crate::layer::PriorityQueueLayer;
 use crate::shed::ConcurrencyLimitLayer;
@@ -88,6 +89,39 @@ impl<Q, G: Policy, A, C, R> PriorityQueueLayer<Q, G, A, C, R> {
 }
 
 impl<Q, G: Policy, A, C, R> PriorityQueueLayer<Q, G, A, AtBodyEnd<C>, R> {
+    /// Reads from a streamed body what the call used, while it goes by, for a budget among the gates: a
+    /// function of the head that makes a reader of pieces, `|head: &Parts| move |piece: &[u8]| ..`. What the
+    /// reader told last is what was used. It replaces `measure_frames` of the budget's own layer, which no
+    /// longer stands in the stack.
+    #[must_use]
+    pub fn measure_frames<F, N, U>(
+        self,
+        reader: F,
+    ) -> PriorityQueueLayer<Q, G, A, AtUsage<FromFrames<F>, C>, R>
+    where
+        F: Fn(&Parts) -> N,
+        N: FnMut(&[u8]) -> Option<U>,
+        U: Into<Usage>,
+    {
+        self.measure_with(FromFrames(reader))
+    }
+
+    /// As [`measure_frames`](Self::measure_frames), with any [`Measure`]: of the head
+    /// ([`buttress_http::FromHead`]), of the whole body ([`buttress_http::FromBody`]), or of your own.
+    #[must_use]
+    pub fn measure_with<M: Measure>(
+        self,
+        measure: M,
+    ) -> PriorityQueueLayer<Q, G, A, AtUsage<M, C>, R> {
+        PriorityQueueLayer {
+            queue: self.queue,
+            ask: self.ask,
+            admission: self.admission,
+            settle: AtUsage::new(measure).classify(self.settle.0),
+            on_reject: self.on_reject,
+        }
+    }
+
     /// Gives places back at the head of the response, and leaves bodies alone: their type stays the inner
     /// service's.
     #[must_use]
