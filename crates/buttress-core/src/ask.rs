@@ -37,6 +37,18 @@ impl<Req> Ask<Req> for () {
     }
 }
 
+/// The ask of a policy that may be absent: without it every request is exempt.
+impl<Req, A: Ask<Req>> Ask<Req> for Option<A> {
+    type Demand = A::Demand;
+
+    fn ask(&self, request: &Req, now: &Now) -> Result<Option<A::Demand>, Rejection> {
+        match self {
+            Some(ask) => ask.ask(request, now),
+            None => Ok(None),
+        }
+    }
+}
+
 /// Tells which requests a limit does not concern.
 ///
 /// A closure that returns true for them is one, and so is a tuple, which exempts what any of its parts

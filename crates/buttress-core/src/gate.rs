@@ -5,7 +5,8 @@ use crate::policy::Policy;
 /// A policy together with how its demand is read from requests: what a queue's `after(..)` takes.
 ///
 /// A layer that never waits is one, and so is a tuple of up to four: all admit, or none stays spent. A layer
-/// that is a gate no longer stands in the stack itself. [`GateOf`] makes one of any policy.
+/// that is a gate no longer stands in the stack itself. An `Option` of one is a gate that a configuration may
+/// leave out. [`GateOf`] makes one of any policy.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a gate of a queue",
     note = "a gate is a layer that decides at once: without `.wait(..)`, and not another queue",
@@ -37,6 +38,15 @@ impl<Q, P: Policy> Gate for GateOf<Q, P> {
 
     fn into_parts(self) -> (Q, P) {
         (self.ask, self.policy)
+    }
+}
+
+impl<G: Gate> Gate for Option<G> {
+    type Ask = Option<G::Ask>;
+    type Policy = Option<G::Policy>;
+
+    fn into_parts(self) -> (Self::Ask, Self::Policy) {
+        self.map(G::into_parts).unzip()
     }
 }
 

@@ -105,6 +105,49 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
     }
 }
 
+/// A policy that may be absent, as a configuration has it: an absent one admits everything.
+impl<P: Policy> Policy for Option<P> {
+    type Demand = P::Demand;
+    type Ticket = P::Ticket;
+
+    fn would_admit(&self, demand: &P::Demand, now: &Now) -> Result<(), Rejection> {
+        match self {
+            Some(policy) => policy.would_admit(demand, now),
+            None => Ok(()),
+        }
+    }
+
+    fn try_admit(&self, demand: &P::Demand, now: &Now) -> Result<Permit<P::Ticket>, Rejection> {
+        match self {
+            Some(policy) => policy.try_admit(demand, now),
+            None => Ok(Permit::exempt()),
+        }
+    }
+
+    fn release(&self, demand: &P::Demand, permit: Permit<P::Ticket>, now: &Now) {
+        if let Some(policy) = self {
+            policy.release(demand, permit, now);
+        }
+    }
+
+    fn touches(&self, demand: &P::Demand, limit: LimitId) -> bool {
+        self.as_ref()
+            .is_some_and(|policy| policy.touches(demand, limit))
+    }
+
+    fn limits(&self, demand: &P::Demand, each: &mut dyn FnMut(LimitId, LimitId)) {
+        if let Some(policy) = self {
+            policy.limits(demand, each);
+        }
+    }
+
+    fn subscribe(&self, waker: &Waker) {
+        if let Some(policy) = self {
+            policy.subscribe(waker);
+        }
+    }
+}
+
 /// A policy of a tuple, asked only if the request was not exempt from it.
 fn admit_member<P: Policy>(
     policy: &P,
