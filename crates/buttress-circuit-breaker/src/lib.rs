@@ -44,6 +44,7 @@ mod presets;
 mod probes;
 #[cfg(feature = "http")]
 mod respond;
+mod sample;
 mod settings;
 mod settings_error;
 mod shared;

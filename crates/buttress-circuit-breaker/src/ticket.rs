@@ -6,7 +6,7 @@ use buttress_core::{End, KeyHash, Now, Outcome, Ticket};
 
 use crate::call::{Call, Kind};
 use crate::cell::Cell;
-use crate::word::Word;
+use crate::word::{Mode, Word};
 
 /// An admitted call: its circuit, and the generation that it was admitted under.
 ///
@@ -25,7 +25,7 @@ pub struct CircuitTicket {
 struct Stamp {
     /// When the call began, then how long its head took.
     time: u64,
-    /// The generation above, how the time is taken below.
+    /// The generation above, how the time is taken below, and whether it is a probe between them.
     word: u64,
 }
 
@@ -38,6 +38,9 @@ enum Timing {
     Stopped,
 }
 
+/// The bit of a stamp's word that tells a probe: a call that was let through although not all are.
+const PROBE: u64 = 1 << 2;
+
 impl CircuitTicket {
     #[inline]
     pub(crate) fn new(cell: Arc<Cell>, admitted: Word, now: &Now) -> Self {
@@ -45,10 +48,11 @@ impl CircuitTicket {
             true => (cell.shared.nanos(now), Timing::Running),
             false => (0, Timing::No),
         };
-        Self {
-            cell,
-            stamp: Stamp::new(admitted.generation(), time, timing),
+        let mut stamp = Stamp::new(admitted.generation(), time, timing);
+        if admitted.mode() == Mode::Guarded {
+            stamp.word |= PROBE;
         }
+        Self { cell, stamp }
     }
 }
 
@@ -115,7 +119,9 @@ impl Ticket for CircuitTicket {
         if self.stamp.timing() == Timing::Running {
             let generation = self.stamp.generation();
             let waited = self.stamp.waited(&self.cell, now);
+            let probe = self.stamp.word & PROBE;
             self.stamp = Stamp::new(generation, waited, Timing::Stopped);
+            self.stamp.word |= probe;
             // How long it took to be refused further in tells nothing of the upstream.
             if outcome != Outcome::Refused {
                 self.cell.head(generation, waited, now);
@@ -140,5 +146,9 @@ impl Ticket for CircuitTicket {
 
     fn key(&self) -> Option<KeyHash> {
         Some(self.cell.key())
+    }
+
+    fn is_probe(&self) -> bool {
+        self.stamp.word & PROBE != 0
     }
 }

@@ -51,6 +51,7 @@ mod outcome;
 mod permit;
 mod policy;
 mod rejection;
+mod sample;
 mod settle;
 #[cfg(feature = "test-util")]
 pub mod test_util;
@@ -69,5 +70,6 @@ pub use outcome::{ByBoxError, ByError, ByResult, Classify, Outcome, Usage};
 pub use permit::{End, Permit, Ticket, as_settled, as_timed_out, note_sent, was_unsent};
 pub use policy::Policy;
 pub use rejection::{Describe, LimitId, PolicyId, Reason, Rejection, Standing, When};
+pub use sample::{Quantity, Reading, Sample};
 pub use settle::{AtHead, Settle};
 pub use time::Now;

@@ -13,7 +13,7 @@ use crate::key::KeyHash;
 use crate::outcome::Outcome;
 use crate::permit::{End, Permit, Ticket};
 use crate::rejection::{LimitId, Rejection};
-use crate::time::Now;
+use crate::time::{Instant, Now, now};
 
 /// Something an admission did.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,10 +24,14 @@ pub enum Event {
         /// It would have been refused if the policy were not in shadow mode.
         shadowed: bool,
     },
+    /// The request that was just admitted is a probe: whether the upstream has recovered is seen by it.
+    Probing,
     /// A request was refused.
     Rejected(Rejection),
-    /// A request waits; `Admitted`, `Rejected` or `Left` follows.
+    /// A request waits; `Waited` follows, and then `Admitted`, `Rejected` or `Left`.
     Queued,
+    /// A request has waited so long; what became of it follows at once.
+    Waited(Duration),
     /// A request went away while it waited.
     Left,
     /// The head of the response has come.
@@ -157,9 +161,13 @@ impl<A: Admission, O: Observe + Clone> Admission for Observed<A, O> {
             Verdict::Now(answer) => Verdict::Now(report(answer, &self.observer)),
             Verdict::Later(wait) => {
                 self.observer.event(Event::Queued);
+                let waiting = Waiting {
+                    observer: self.observer.clone(),
+                    since: now.get(),
+                };
                 Verdict::Later(ObservedWait {
                     wait,
-                    left: Left(Some(self.observer.clone())),
+                    left: Left(Some(waiting)),
                 })
             }
         }
@@ -174,6 +182,9 @@ fn report<T: Ticket, O: Observe + Clone>(
         Ok(permit) => {
             let shadowed = permit.ticket().is_some_and(Ticket::shadowed);
             observer.event(Event::Admitted { shadowed });
+            if permit.ticket().is_some_and(Ticket::is_probe) {
+                observer.event(Event::Probing);
+            }
             Ok(Permit::new(ObservedTicket {
                 permit,
                 observer: observer.clone(),
@@ -215,6 +226,10 @@ impl<T: Ticket, O: Observe> Ticket for ObservedTicket<T, O> {
         self.inner().is_some_and(Ticket::shadowed)
     }
 
+    fn is_probe(&self) -> bool {
+        self.inner().is_some_and(Ticket::is_probe)
+    }
+
     fn key(&self) -> Option<KeyHash> {
         self.inner().and_then(Ticket::key)
     }
@@ -230,14 +245,30 @@ pin_project! {
     }
 }
 
+/// Who is told of a wait, and when it began.
+#[derive(Debug)]
+struct Waiting<O> {
+    observer: O,
+    since: Instant,
+}
+
+impl<O: Observe> Waiting<O> {
+    /// Tells how long it was.
+    fn over(self) -> O {
+        let waited = now().saturating_duration_since(self.since);
+        self.observer.event(Event::Waited(waited));
+        self.observer
+    }
+}
+
 /// Tells of a waiter that went away.
 #[derive(Debug)]
-struct Left<O: Observe>(Option<O>);
+struct Left<O: Observe>(Option<Waiting<O>>);
 
 impl<O: Observe> Drop for Left<O> {
     fn drop(&mut self) {
-        if let Some(observer) = self.0.take() {
-            observer.event(Event::Left);
+        if let Some(waiting) = self.0.take() {
+            waiting.over().event(Event::Left);
         }
     }
 }
@@ -253,11 +284,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = ready!(this.wait.poll(cx));
-        let observer = this
+        let waiting = this
             .left
             .0
             .take()
             .expect("a future is not polled after it was ready");
-        Poll::Ready(report(answer, &observer))
+        Poll::Ready(report(answer, &waiting.over()))
     }
 }

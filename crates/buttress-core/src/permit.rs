@@ -43,6 +43,11 @@ pub trait Ticket {
         false
     }
 
+    /// Whether the call is let through to see whether the upstream has recovered.
+    fn is_probe(&self) -> bool {
+        false
+    }
+
     /// The key that the request was admitted for, if the policy keeps its limits by one:
     /// [`Describe`](crate::Describe) tells where they stand.
     fn key(&self) -> Option<KeyHash> {
@@ -78,6 +83,11 @@ macro_rules! tuple_ticket {
             fn shadowed(&self) -> bool {
                 let ($($name,)+) = self;
                 $($name.ticket().is_some_and(Ticket::shadowed))||+
+            }
+
+            fn is_probe(&self) -> bool {
+                let ($($name,)+) = self;
+                $($name.ticket().is_some_and(Ticket::is_probe))||+
             }
         }
     };

@@ -55,6 +55,7 @@ mod priority;
 mod queue;
 #[cfg(feature = "http")]
 mod respond;
+mod sample;
 mod settings;
 mod shed;
 mod state;

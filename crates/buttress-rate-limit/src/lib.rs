@@ -77,6 +77,7 @@ mod place;
 mod respond;
 mod room;
 #[cfg(feature = "persist")]
+mod sample;
 mod saved;
 mod share;
 mod shared;

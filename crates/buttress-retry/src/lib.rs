@@ -50,6 +50,7 @@ mod presets;
 mod random;
 mod replay;
 mod rule;
+mod sample;
 mod service;
 mod setting;
 mod slices;

@@ -66,6 +66,7 @@ mod place;
 #[cfg(feature = "http")]
 mod respond;
 mod room;
+mod sample;
 mod shared;
 mod step;
 mod sync;

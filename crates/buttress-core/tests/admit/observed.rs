@@ -3,12 +3,14 @@
 use std::convert::Infallible;
 use std::future::{pending, ready};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use buttress_core::{
     AdmitLayer, AsError, AtHead, End, Error, Event, KeyHash, Now, Observe, Observed, Outcome, Path,
     Permit, Policy, Rejection, Settle, Ticket,
 };
 use futures_util::poll;
+use tokio::time::advance;
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{Gate, Mode, Positive, REFUSED};
@@ -59,7 +61,7 @@ async fn what_is_decided_at_once_is_heard() {
     assert_eq!(events.take(), [], "the admission was not asked");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_waits_is_heard_and_how_it_ends() {
     let (gate, events) = (Gate::new(Mode::Wait), Events::default());
     let service = layer(gate.clone(), AtHead::default(), &events)
@@ -69,14 +71,22 @@ async fn what_waits_is_heard_and_how_it_ends() {
     assert!(poll!(&mut leaves).is_pending());
     assert!(poll!(&mut stays).is_pending());
     assert_eq!(events.take(), [Event::Queued, Event::Queued]);
+    advance(Duration::from_secs(2)).await;
     drop(leaves);
-    assert_eq!(events.take(), [Event::Left]);
+    let two = Event::Waited(Duration::from_secs(2));
+    assert_eq!(events.take(), [two, Event::Left]);
+    advance(Duration::from_secs(1)).await;
     gate.answer(Ok(()));
     stays.await.unwrap();
-    assert_eq!(events.take(), [ADMITTED, SUCCESS]);
+    let three = Event::Waited(Duration::from_secs(3));
+    assert_eq!(events.take(), [three, ADMITTED, SUCCESS]);
     gate.answer(Err(REFUSED));
     service.oneshot(1).await.unwrap_err();
-    assert_eq!(events.take(), [Event::Queued, Event::Rejected(REFUSED)]);
+    let at_once = Event::Waited(Duration::ZERO);
+    assert_eq!(
+        events.take(),
+        [Event::Queued, at_once, Event::Rejected(REFUSED)]
+    );
 }
 
 #[tokio::test]

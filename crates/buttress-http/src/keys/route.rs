@@ -44,6 +44,14 @@ impl MatchedRoute {
     }
 }
 
+impl MatchedRoute {
+    /// The route among a request's extensions, for whoever names requests by it.
+    #[must_use]
+    pub fn find(extensions: &Extensions) -> Option<&str> {
+        matched(extensions)
+    }
+}
+
 fn matched(extensions: &Extensions) -> Option<&str> {
     let route = extensions.get().map(|Route(route)| &**route);
     #[cfg(feature = "axum")]

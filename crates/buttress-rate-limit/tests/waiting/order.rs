@@ -229,8 +229,16 @@ async fn waiting_is_heard_by_an_observer() {
     let heard = std::mem::take(&mut *events.lock().unwrap());
     let admitted = |event: &Event| matches!(event, Event::Admitted { shadowed: false });
     assert!(matches!(heard[1], Event::Ended(_)));
-    assert!(admitted(&heard[0]) && admitted(&heard[5]));
-    assert_eq!(heard[2..5], [Event::Queued, Event::Queued, Event::Left]);
+    assert!(admitted(&heard[0]) && admitted(&heard[7]));
+    let waited = |time| Event::Waited(time);
+    let left = [
+        Event::Queued,
+        Event::Queued,
+        waited(Duration::ZERO),
+        Event::Left,
+    ];
+    assert_eq!(heard[2..6], left);
+    assert_eq!(heard[6], waited(Duration::from_secs(1)));
 }
 
 #[tokio::test(start_paused = true)]
