@@ -27,7 +27,7 @@ fn what_is_left_out_has_its_default_and_every_key_is_read() {
          slow_call = \"4s\"\nwindow = \"20s\"\nminimum_calls = 5\nopen_for = \"30s\"\nopen_growth = 1.5\n\
          open_max = \"10m\"\nprobes = 3\nclose_after = 4\nby = \"key\"\n",
     );
-    let config = all.circuit_breaker.expect("it is enabled");
+    let config = all.tables.circuit_breaker.expect("it is enabled");
     let said = Settings::consecutive_failures(5)
         .or_failure_rate(0.5)
         .or_slow_call_rate(1.0, 4 * second)

@@ -61,12 +61,12 @@ fn every_key_is_read() {
             Some(jitter)
         );
     }
-    let endless = good("[retry]\nbudget = \"none\"").retry;
+    let endless = good("[retry]\nbudget = \"none\"").tables.retry;
     assert_eq!(
         endless.map(|config| config.budget),
         Some(BudgetRule::unlimited())
     );
-    let table = good("[retry.budget]\nratio = 0.1").retry;
+    let table = good("[retry.budget]\nratio = 0.1").tables.retry;
     assert_eq!(
         table.map(|config| config.budget),
         Some(BudgetRule::ratio(0.1))
