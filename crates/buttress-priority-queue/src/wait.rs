@@ -111,6 +111,8 @@ impl<G: Policy> Drop for Spot<G> {
             if let Some(arrived) = state.settled(id) {
                 return (Some(arrived), None);
             }
+            // Who rose before this one left stood behind it then.
+            state.catch_up(gates, step);
             state.withdraw(id);
             let waiter = state.queue.forget(id);
             if !state.queue.is_empty() {
