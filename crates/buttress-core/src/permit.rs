@@ -180,52 +180,8 @@ fn dropped(usage: Option<Usage>) -> End {
     }
 }
 
-/// How many requests were dropped on this thread.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Dropped {
-    /// Before they went on.
-    unsent: u32,
-    /// After that, as far as is known.
-    sent: u32,
-}
-
 thread_local! {
     static DROPPED_AS: Cell<Option<Outcome>> = const { Cell::new(None) };
-    static DROPPED: Cell<Dropped> = const { Cell::new(Dropped { unsent: 0, sent: 0 }) };
-}
-
-/// Drops what `f` drops, and tells whether a request was among it that never went on, and none that did.
-///
-/// A layer that holds something for a request asks this of the work inside it, and so learns of a caller
-/// who left while a layer further in still let the request wait. Of several attempts at once one that was
-/// sent is enough.
-pub fn was_unsent(f: impl FnOnce()) -> bool {
-    // A thread that ends has nobody left to tell.
-    let dropped = || DROPPED.try_with(Cell::get).unwrap_or_default();
-    let before = dropped();
-    f();
-    let after = dropped();
-    let unsent = after.unsent != before.unsent && after.sent == before.sent;
-    if !unsent {
-        note_sent(true);
-    }
-    unsent
-}
-
-/// Says, while a future is dropped, whether the request in it ever went on.
-///
-/// [`Admit`](crate::Admit) says of a request that waits that it did not, and those further out then know that
-/// the upstream did nothing for it. A layer that has sent it before, as a retry may have, says otherwise.
-pub fn note_sent(sent: bool) {
-    let _ = DROPPED.try_with(|cell| {
-        let mut dropped = cell.get();
-        let count = match sent {
-            true => &mut dropped.sent,
-            false => &mut dropped.unsent,
-        };
-        *count = count.wrapping_add(1);
-        cell.set(dropped);
-    });
 }
 
 /// Runs `f`, in which dropped permits count as timed out instead of cancelled.

@@ -319,10 +319,9 @@ impl<T> Queue<T> {
     }
 
     /// Those whose wait ends before or at `now`, the earliest end first.
-    #[must_use]
-    pub fn expired(&self, now: u64) -> Vec<u32> {
-        let ends = self.expires.iter().take_while(|(at, _)| *at <= now);
-        ends.map(|(_, id)| *id).collect()
+    pub fn expired(&self, now: u64) -> impl Iterator<Item = u32> + '_ {
+        let ends = self.expires.iter().take_while(move |(at, _)| *at <= now);
+        ends.map(|(_, id)| *id)
     }
 
     /// When the next wait ends.

@@ -81,6 +81,15 @@ impl<Q, A, C, R> TokenBudgetLayer<Q, A, C, R> {
     }
 }
 
+impl<Q, A, M, B, R> TokenBudgetLayer<Q, A, AtUsage<M, B>, R> {
+    /// How a call ended, if not by its status alone: for clients whose errors tell more, such as
+    /// [`ByStatus`]`(`[`ByBoxError`](buttress_core::ByBoxError)`)`.
+    #[must_use]
+    pub fn classify_measured<C>(self, classify: C) -> TokenBudgetLayer<Q, A, AtUsage<M, C>, R> {
+        self.settling(|settle| settle.classify(classify))
+    }
+}
+
 /// How a layer settles once it answers in HTTP or gRPC: what measures stays as it is; what does not settles
 /// when the body ends.
 pub trait ForHttp {
