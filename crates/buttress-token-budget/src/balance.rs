@@ -122,21 +122,6 @@ impl Balance {
         }
     }
 
-    /// The first instant at which the reservation fits if nothing else happens; none if never.
-    pub(crate) fn earliest(&self, rules: &ScopeRules, amounts: &Amounts, now: u64) -> Option<u64> {
-        match self.check(rules, amounts, now) {
-            Ok(()) => Some(now),
-            Err(Refused {
-                when: When::After(wait),
-                ..
-            }) => {
-                let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
-                Some(now.saturating_add(wait))
-            }
-            Err(_) => None,
-        }
-    }
-
     /// Whether nothing is spent: the balance is then as good as the default.
     pub(crate) fn is_idle(&self, rules: &ScopeRules, now: u64) -> bool {
         let mut parts = self.accounts.iter().zip(&rules.by_dimension);

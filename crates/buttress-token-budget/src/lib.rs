@@ -57,6 +57,7 @@ mod forecast;
 mod layer;
 mod learned;
 mod limits;
+mod lines;
 mod live;
 mod measure;
 #[cfg(buttress_loom)]

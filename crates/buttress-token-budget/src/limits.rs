@@ -1,7 +1,9 @@
 //! What a budget enforces: quotas by dimension, kept by one key or another.
 
+use std::collections::HashMap;
 use std::fmt;
 
+use buttress_core::KeyHash;
 use buttress_core::wall::CivilTime;
 use buttress_quota::Quota;
 use buttress_quota::algorithm::Rules;
@@ -75,6 +77,8 @@ pub(crate) struct ScopeRules {
     /// For every limit what it is called in answers.
     pub(crate) names: Box<[String]>,
     pub(crate) by_dimension: Box<[DimensionRules]>,
+    /// Those of single keys.
+    pub(crate) overrides: HashMap<KeyHash, Self>,
 }
 
 /// The quotas of one dimension.
@@ -87,6 +91,15 @@ pub(crate) struct DimensionRules {
 }
 
 impl ScopeRules {
+    /// The rules of a key.
+    #[inline]
+    pub(crate) fn of(&self, key: KeyHash) -> &Self {
+        match self.overrides.is_empty() {
+            true => self,
+            false => self.overrides.get(&key).unwrap_or(self),
+        }
+    }
+
     pub(crate) fn new(limits: &[Limit], civil: &CivilTime) -> Self {
         let mut limits = limits.to_vec();
         limits.sort_by_key(|limit| limit.dimension);
@@ -105,6 +118,7 @@ impl ScopeRules {
             names: limits.iter().map(name).collect(),
             limits: limits.into(),
             by_dimension: by_dimension.into(),
+            overrides: HashMap::new(),
         }
     }
 }

@@ -191,7 +191,7 @@ impl TokenBudget {
             check(&all)?;
             let rules = Arc::new(ScopeRules::new(&all[scope], &shared.civil));
             shared.scopes[scope].change(&rules, now);
-            room.changed(&&**shared, now);
+            room.changed(&mut &**shared, None, now);
             room.wake_all();
             Ok(())
         })?;
@@ -210,7 +210,8 @@ impl TokenBudget {
     pub fn reset(&self, key: impl Hash) {
         let key = self.hash(key);
         self.shared.scopes[0].lock(key).forget(Some(key));
-        self.shared.announce(self.shared.nanos(&Now::new()));
+        self.shared
+            .announce(Some(key), self.shared.nanos(&Now::new()));
     }
 
     /// Forgets what everybody has spent.
@@ -218,7 +219,7 @@ impl TokenBudget {
         for scope in &self.shared.scopes {
             scope.each(|bucket| bucket.forget(None));
         }
-        self.shared.announce(self.shared.nanos(&Now::new()));
+        self.shared.announce(None, self.shared.nanos(&Now::new()));
     }
 
     /// What a status page shows. It goes through the whole table, bucket by bucket.
@@ -365,7 +366,7 @@ impl Shared {
             wait: 0,
             deadline: u64::MAX,
         };
-        self.in_room(|room| room.would_admit(&self, arrival, now))
+        self.in_room(|room| room.would_admit(&mut &*self, arrival, now))
             .map_err(|refused| match self.check(demand, now) {
                 Err(own) => Refused {
                     when: refused.when,

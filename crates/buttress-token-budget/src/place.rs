@@ -56,7 +56,7 @@ impl Place {
             deadline: demand.deadline.map_or(u64::MAX, |at| shared.nanos_at(at)),
         };
         let most = shared.most_waiters;
-        let turn = shared.in_room(|room| room.arrive(&&**shared, arrival, most, nanos));
+        let turn = shared.in_room(|room| room.arrive(&mut &**shared, arrival, most, nanos));
         let mut place = Self {
             budget: budget.clone(),
             demand,
@@ -86,13 +86,15 @@ impl Place {
         };
         let shared = &self.budget.shared;
         let nanos = shared.nanos(now);
-        let turn = shared.in_room(|room| match room.poll(&&**shared, ticket, waker, nanos) {
-            Turn::At { .. } if shared.is_soft() => {
-                room.leave(&&**shared, ticket, nanos);
-                None
-            }
-            turn => Some(turn),
-        });
+        let turn = shared.in_room(
+            |room| match room.poll(&mut &**shared, ticket, waker, nanos) {
+                Turn::At { .. } if shared.is_soft() => {
+                    room.leave(&mut &**shared, ticket, nanos);
+                    None
+                }
+                turn => Some(turn),
+            },
+        );
         let answer = match turn {
             Some(turn) => self.answer(turn, nanos).map_err(|(_, instant)| instant)?,
             None => shared.try_reserve(&self.demand, nanos),
@@ -132,7 +134,7 @@ impl Drop for Place {
         if let Some(ticket) = self.ticket {
             let shared = &self.budget.shared;
             let now = shared.nanos(&Now::new());
-            shared.in_room(|room| room.leave(&&**shared, ticket, now));
+            shared.in_room(|room| room.leave(&mut &**shared, ticket, now));
             shared.wake_subscribers();
         }
     }

@@ -14,6 +14,7 @@ use crate::dimension::{Amounts, Dimension};
 use crate::errors::SettleErrors;
 use crate::forecast::Forecast;
 use crate::learned::Learned;
+use crate::lines::Reserve;
 use crate::room::{Arrival, Ledger, Room, Turn};
 use crate::step::{Refused, Step};
 use crate::sync::{AtomicUsize, Mutex};
@@ -131,7 +132,7 @@ impl Shared {
             wait: 0,
             deadline: u64::MAX,
         };
-        match self.in_room(|room| room.arrive(&self, arrival, usize::MAX, now)) {
+        match self.in_room(|room| room.arrive(&mut &*self, arrival, usize::MAX, now)) {
             Turn::Granted { at } => Ok(at),
             Turn::Refused(_, refused) => {
                 self.count_refusal(demand, now);
@@ -139,7 +140,7 @@ impl Shared {
             }
             // Nobody waits for no time at all: what is not granted is refused above.
             Turn::At { ticket, .. } => {
-                self.in_room(|room| room.leave(&self, ticket, now));
+                self.in_room(|room| room.leave(&mut &*self, ticket, now));
                 self.reserve(demand, now, true)
             }
         }
@@ -198,7 +199,7 @@ impl Shared {
         let mut step = Step::lock(&self.scopes, keys, now);
         step.settle(reserved, used, at);
         let now = self.unlock(step, keys);
-        self.announce(now);
+        self.announce(Some(keys[0]), now);
     }
 
     /// Ends a step, and tells outside its locks what it led to.
@@ -217,9 +218,9 @@ impl Shared {
     }
 
     /// Tells those who wait that room may have become free.
-    pub(crate) fn announce(&self, now: u64) {
+    pub(crate) fn announce(&self, key: Option<KeyHash>, now: u64) {
         if self.has_waiters() {
-            self.in_room(|room| room.changed(&self, now));
+            self.in_room(|room| room.changed(&mut &*self, key, now));
         }
         self.wake_subscribers();
     }
@@ -261,8 +262,8 @@ impl Shared {
     }
 }
 
-impl Ledger for &Shared {
-    fn reserve(&self, demand: &BudgetDemand, now: u64) -> Result<u64, Refused> {
+impl Reserve for &Shared {
+    fn reserve(&mut self, demand: &BudgetDemand, now: u64) -> Result<u64, Refused> {
         // Alerts of waiters are told when they settle: the room's lock is held here.
         let mut step = Step::lock(&self.scopes, &demand.keys, now);
         step.check(&demand.amounts)?;
@@ -270,13 +271,24 @@ impl Ledger for &Shared {
         Ok(step.now)
     }
 
+    fn is_global(&self, scope: usize) -> bool {
+        Shared::is_global(self, scope)
+    }
+}
+
+impl Ledger for &Shared {
     fn give_back(&self, demand: &BudgetDemand, at: u64, now: u64) {
         let mut step = Step::lock(&self.scopes, &demand.keys, now);
         step.settle(&demand.amounts, &Amounts::NOTHING, at);
     }
 
+    fn has_one_scope(&self) -> bool {
+        self.scopes.len() == 1
+    }
+
     fn forecast(&self, now: u64) -> Forecast<'_> {
-        Forecast::new(self.scopes.len(), move |scope, key: KeyHash| {
+        let global = self.scopes.iter().map(|scope| scope.global).collect();
+        Forecast::new(global, move |scope, key: KeyHash| {
             let mut bucket = self.scopes[scope].lock(key);
             bucket.latest = bucket.latest.max(now);
             let slot = bucket.find(key);
