@@ -60,6 +60,7 @@ mod limits;
 mod lines;
 mod live;
 mod measure;
+mod mode;
 #[cfg(buttress_loom)]
 #[doc(hidden)]
 pub mod model;

@@ -43,6 +43,8 @@ pub enum LimitsError {
     TooManyLimits(usize),
     /// More than [`MAX_SCOPES`] keys would be kept, the one for all requests included.
     TooManyScopes(usize),
+    /// A key of its own limits has none.
+    NothingForKey,
     /// A live change names keys that the budget does not keep.
     NoSuchScope(usize),
 }
@@ -51,6 +53,9 @@ impl fmt::Display for LimitsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("there is no limit; give at least one"),
+            Self::NothingForKey => {
+                f.write_str("a key has other limits, and they are none; give at least one")
+            }
             Self::TooManyLimits(found) => write!(
                 f,
                 "{found} quotas concern one request; the most is {MAX_LIMITS}"
@@ -91,6 +96,15 @@ pub(crate) struct DimensionRules {
 }
 
 impl ScopeRules {
+    /// The limits of single keys, made ready.
+    pub(crate) fn by_key(
+        limits: &[(KeyHash, Vec<Limit>)],
+        civil: &CivilTime,
+    ) -> HashMap<KeyHash, Self> {
+        let rules = |(key, limits): &(KeyHash, Vec<Limit>)| (*key, Self::new(limits, civil));
+        limits.iter().map(rules).collect()
+    }
+
     /// The rules of a key.
     #[inline]
     pub(crate) fn of(&self, key: KeyHash) -> &Self {

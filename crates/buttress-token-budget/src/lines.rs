@@ -62,6 +62,8 @@ pub(crate) enum Gone {
     Expired,
     /// Its deadline has come.
     TooLate,
+    /// The budget was closed.
+    Closed,
 }
 
 #[derive(Debug, Default)]

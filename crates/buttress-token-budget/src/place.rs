@@ -44,10 +44,10 @@ impl Place {
         if !shared.has_waiters()
             && let Ok(at) = shared.reserve(&demand, nanos, false)
         {
-            let reserved = Reserved::new(Arc::clone(shared), &demand, at, false);
+            let reserved = Reserved::new(Arc::clone(shared), &demand, at);
             return Entered::Decided(Ok(reserved));
         }
-        if shared.is_soft() {
+        if !shared.is_hard() {
             return Entered::Decided(shared.try_reserve(&demand, nanos));
         }
         let arrival = Arrival {
@@ -88,7 +88,7 @@ impl Place {
         let nanos = shared.nanos(now);
         let turn = shared.in_room(
             |room| match room.poll(&mut &**shared, ticket, waker, nanos) {
-                Turn::At { .. } if shared.is_soft() => {
+                Turn::At { .. } if !shared.is_hard() => {
                     room.leave(&mut &**shared, ticket, nanos);
                     None
                 }
@@ -107,12 +107,7 @@ impl Place {
         let shared = &self.budget.shared;
         match turn {
             Turn::At { ticket, instant } => Err((ticket, instant)),
-            Turn::Granted { at } => Ok(Ok(Reserved::new(
-                Arc::clone(shared),
-                &self.demand,
-                at,
-                false,
-            ))),
+            Turn::Granted { at } => Ok(Ok(Reserved::new(Arc::clone(shared), &self.demand, at))),
             Turn::Refused(reason, refused) => {
                 shared.count_refusal(&self.demand, now);
                 let refused = match (reason, refused.violated, shared.check(&self.demand, now)) {

@@ -79,12 +79,6 @@ const BEHIND_OTHERS: Refused = Refused {
     scope: 0,
 };
 
-/// What those are refused with who wait when the budget is closed.
-const CLOSED: Refused = Refused {
-    when: When::Never,
-    ..BEHIND_OTHERS
-};
-
 impl Room {
     pub(crate) fn len(&self) -> usize {
         self.waiters.len()
@@ -214,7 +208,7 @@ impl Room {
     pub(crate) fn close(&mut self) {
         for (ticket, waiter) in &mut self.waiters {
             if waiter.gone.is_none() {
-                waiter.gone = Some(Gone::Refused(CLOSED));
+                waiter.gone = Some(Gone::Closed);
                 self.lines.leave(*ticket);
                 self.wakers.extend(waiter.waker.take());
             }
@@ -247,6 +241,13 @@ impl Room {
         let turn = match waiter.gone? {
             Gone::Granted { at } => Turn::Granted { at },
             Gone::Refused(refused) => Turn::Refused(Reason::TokenBudget, refused),
+            Gone::Closed => Turn::Refused(
+                Reason::Overloaded,
+                Refused {
+                    when: When::Never,
+                    ..BEHIND_OTHERS
+                },
+            ),
             Gone::TooLate => Turn::Refused(Reason::Deadline, BEHIND_OTHERS),
             Gone::Expired => {
                 let due = self.foresee(ledger, u64::MAX, &demand, now);

@@ -1,7 +1,7 @@
 //! What all clones of a budget share: balances and those who wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use buttress_core::time::Instant;
@@ -15,6 +15,7 @@ use crate::errors::SettleErrors;
 use crate::forecast::Forecast;
 use crate::learned::Learned;
 use crate::lines::Reserve;
+use crate::mode::{Mode, Modes};
 use crate::room::{Arrival, Ledger, Room, Turn};
 use crate::step::{Refused, Step};
 use crate::sync::{AtomicUsize, Mutex};
@@ -29,8 +30,7 @@ pub(crate) struct Shared {
     /// In the order in which their balances are locked. Locks are taken in this order: room, making,
     /// current, balances.
     pub(crate) scopes: Box<[Scope]>,
-    pub(crate) soft: AtomicBool,
-    pub(crate) closed: AtomicBool,
+    pub(crate) modes: Modes,
     pub(crate) on_drop: OnDrop,
     pub(crate) most_waiters: usize,
     pub(crate) room: Mutex<Room>,
@@ -47,7 +47,7 @@ pub(crate) struct Parts {
     pub(crate) civil: CivilTime,
     pub(crate) seed: Seed,
     pub(crate) scopes: Box<[Scope]>,
-    pub(crate) soft: bool,
+    pub(crate) mode: Mode,
     pub(crate) on_drop: OnDrop,
     pub(crate) most_waiters: usize,
     pub(crate) alerts: Option<Alerts>,
@@ -62,8 +62,7 @@ impl Shared {
             civil: parts.civil,
             seed: parts.seed,
             scopes: parts.scopes,
-            soft: AtomicBool::new(parts.soft),
-            closed: AtomicBool::new(false),
+            modes: Modes::new(parts.mode),
             on_drop: parts.on_drop,
             most_waiters: parts.most_waiters,
             room: Mutex::new(Room::default()),
@@ -87,8 +86,9 @@ impl Shared {
         seconds.saturating_add(u64::from(since.subsec_nanos()))
     }
 
-    pub(crate) fn is_soft(&self) -> bool {
-        self.soft.load(Ordering::Relaxed)
+    /// Whether anything is refused.
+    pub(crate) fn is_hard(&self) -> bool {
+        self.modes.mode() == Mode::Hard
     }
 
     /// Whether somebody waits, behind whom others must queue up.
@@ -98,8 +98,8 @@ impl Shared {
 
     /// The refusal of a budget that was closed.
     pub(crate) fn refused_closed(&self) -> Result<(), Rejection> {
-        match self.closed.load(Ordering::Acquire) {
-            true => Err(Rejection::new(Reason::TokenBudget, When::Unknown)),
+        match self.modes.is_closed() {
+            true => Err(Rejection::new(Reason::Overloaded, When::Never)),
             false => Ok(()),
         }
     }
@@ -111,17 +111,19 @@ impl Shared {
         now: u64,
     ) -> Result<Reserved, Rejection> {
         self.refused_closed()?;
-        let result = match self.has_waiters() && !self.is_soft() {
+        let mode = self.modes.mode();
+        let result = match self.has_waiters() && mode == Mode::Hard {
             false => self.reserve(demand, now, true),
             true => self.reserve_after_waiters(demand, now),
         };
-        match result {
-            Ok(at) => Ok(Reserved::new(Arc::clone(self), demand, at, false)),
-            Err(_) if self.is_soft() => {
-                let at = self.force(demand, now);
-                Ok(Reserved::new(Arc::clone(self), demand, at, true))
+        let reserved = |at| Reserved::new(Arc::clone(self), demand, at);
+        match (result, mode) {
+            (Ok(at), _) => Ok(reserved(at)),
+            (Err(_), Mode::Soft) => Ok(reserved(self.force(demand, now)).shadowed()),
+            (Err(_), Mode::Shadow) => Ok(reserved(now).shadowed().spending_nothing()),
+            (Err(refused), Mode::Hard) => {
+                Err(self.rejection(demand, Reason::TokenBudget, &refused))
             }
-            Err(refused) => Err(self.rejection(demand, Reason::TokenBudget, &refused)),
         }
     }
 
@@ -248,15 +250,18 @@ impl Shared {
         rejection.by(limit).violating(refused.violated)
     }
 
-    /// The scope that a quota belongs to, and what it counts.
-    pub(crate) fn scope_of(&self, quota: usize) -> Option<(usize, Dimension)> {
+    /// The scope that a quota belongs to by which a key was refused, and what it counts.
+    pub(crate) fn scope_of(&self, quota: usize, key: KeyHash) -> Option<(usize, Dimension)> {
         let mut number = quota;
         for (index, scope) in self.scopes.iter().enumerate() {
             let rules = scope.rules();
-            if let Some(limit) = rules.limits.get(number) {
+            let limits = &rules
+                .of(if index == 0 { key } else { KeyHash::EVERYONE })
+                .limits;
+            if let Some(limit) = limits.get(number) {
                 return Some((index, limit.dimension));
             }
-            number -= rules.limits.len();
+            number -= limits.len();
         }
         None
     }

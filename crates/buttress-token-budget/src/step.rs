@@ -152,7 +152,7 @@ impl<'a> Step<'a> {
                 let (rules, balance) = bucket.open(slot, now);
                 crossed.look(balance, rules, thresholds, (keys[index], offset), now);
             }
-            offset += bucket.rules.limits.len();
+            offset += bucket.rules.of(keys[index]).limits.len();
         }
         crossed
     }
