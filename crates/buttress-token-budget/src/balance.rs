@@ -122,6 +122,17 @@ impl Balance {
         }
     }
 
+    /// When the reservation fits if nothing else happens; now if it never does.
+    pub(crate) fn earliest(&self, rules: &ScopeRules, amounts: &Amounts, now: u64) -> u64 {
+        match self.check(rules, amounts, now) {
+            Err(Refused {
+                when: When::After(wait),
+                ..
+            }) => now.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)),
+            _ => now,
+        }
+    }
+
     /// Whether nothing is spent: the balance is then as good as the default.
     pub(crate) fn is_idle(&self, rules: &ScopeRules, now: u64) -> bool {
         let mut parts = self.accounts.iter().zip(&rules.by_dimension);

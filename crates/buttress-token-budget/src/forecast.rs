@@ -8,6 +8,7 @@ use buttress_core::time::TIMER_RESOLUTION;
 
 use crate::balance::Balance;
 use crate::demand::BudgetDemand;
+use crate::dimension::Amounts;
 use crate::limits::{MAX_SCOPES, ScopeRules};
 use crate::lines::{Gone, Lines, Member, Reserve};
 use crate::step::{Refused, worse};
@@ -70,7 +71,7 @@ impl<'a> Forecast<'a> {
                 Some(Ok(Gone::Granted { at })) => return Some(at),
                 Some(Ok(_)) => return None,
                 Some(Err(refused)) => Some(now.saturating_add(refused.wait()?)),
-                None => None,
+                None => lines.sleeps_until(NEWCOMER),
             };
             // Those ahead look when their timers end.
             let next = lines.next_event(NEWCOMER).map_or(u64::MAX, timer_end);
@@ -115,6 +116,16 @@ impl Reserve for Forecast<'_> {
 
     fn is_global(&self, scope: usize) -> bool {
         self.global.get(scope).is_some_and(|global| *global)
+    }
+
+    fn room_for_all(&mut self, amounts: &Amounts, now: u64) -> u64 {
+        // The scope of all is the last.
+        let last = self.global.len().saturating_sub(1);
+        if !self.is_global(last) {
+            return now;
+        }
+        let (rules, balance) = self.balance(last, KeyHash::EVERYONE);
+        balance.earliest(rules, amounts, now)
     }
 }
 

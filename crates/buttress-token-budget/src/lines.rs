@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use buttress_core::{KeyHash, When};
 
 use crate::demand::BudgetDemand;
+use crate::dimension::Amounts;
 use crate::step::Refused;
 
 /// Where what is asked for is reserved.
@@ -21,6 +22,9 @@ pub(crate) trait Reserve {
 
     /// Whether all requests have the same key in a scope.
     fn is_global(&self, scope: usize) -> bool;
+
+    /// When the limits of all requests together have room for so much; now if there are none.
+    fn room_for_all(&mut self, amounts: &Amounts, now: u64) -> u64;
 }
 
 /// Somebody who waits.
@@ -66,7 +70,7 @@ pub(crate) enum Gone {
     Closed,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lines {
     /// By order of arrival.
     members: BTreeMap<u64, Place>,
@@ -80,12 +84,28 @@ pub(crate) struct Lines {
     ends: BTreeSet<(u64, u64)>,
     /// When those fit that were asked last and hold others back.
     holding: Vec<(u64, u64)>,
+    /// At least as much as anybody wants who is asleep.
+    largest: Amounts,
 }
 
 #[derive(Debug)]
 struct Place {
     member: Member,
     asleep: Option<u64>,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self {
+            members: BTreeMap::new(),
+            lines: HashMap::new(),
+            asked: BTreeSet::new(),
+            asleep: BTreeSet::new(),
+            ends: BTreeSet::new(),
+            holding: Vec::new(),
+            largest: Amounts::NOTHING,
+        }
+    }
 }
 
 impl Lines {
@@ -175,11 +195,8 @@ impl Lines {
         now: u64,
         mut tell: impl FnMut(u64, Result<Gone, Refused>),
     ) {
-        while let Some(&(until, ticket)) = self.asleep.first()
-            && until <= now
-        {
-            self.ask(ticket);
-        }
+        self.wake(now.saturating_add(1));
+        self.wake_for_all(ledger, now);
         loop {
             self.ask_all(ledger, now, &mut tell);
             let over = self.over(now);
@@ -191,6 +208,29 @@ impl Lines {
                 tell(ticket, Ok(gone));
             }
         }
+    }
+
+    /// Asks those whose own key has room before this instant; true if there are any.
+    fn wake(&mut self, before: u64) -> bool {
+        let mut woken = false;
+        while let Some(&(until, ticket)) = self.asleep.first()
+            && until < before
+        {
+            self.ask(ticket);
+            woken = true;
+        }
+        woken
+    }
+
+    /// What is spent of the limits of all can make somebody who waits for its own key wait for those instead, and
+    /// hold back all who came later. It is asked anew.
+    fn wake_for_all(&mut self, ledger: &mut impl Reserve, now: u64) -> bool {
+        if self.asleep.is_empty() {
+            self.largest = Amounts::NOTHING;
+            return false;
+        }
+        let all_have_room = ledger.room_for_all(&self.largest, now);
+        self.wake(all_have_room)
     }
 
     fn ask_all(
@@ -238,16 +278,29 @@ impl Lines {
             {
                 break;
             }
-            next = self.asked.range(ticket + 1..).next().copied();
+            let granted = matches!(answer, Some(Ok(Gone::Granted { .. })));
+            if granted && self.wake_for_all(ledger, now) {
+                self.holding.clear();
+                blocked.clear();
+                next = self.asked.first().copied();
+            } else {
+                next = self.asked.range(ticket + 1..).next().copied();
+            }
         }
     }
 
     fn sleep(&mut self, ticket: u64, until: u64) {
         if let Some(place) = self.members.get_mut(&ticket) {
             place.asleep = Some(until);
+            self.largest = self.largest.at_least(&place.member.demand.amounts);
             self.asked.remove(&ticket);
             self.asleep.insert((until, ticket));
         }
+    }
+
+    /// When a waiter's own key has room, if that is what it waits for.
+    pub(crate) fn sleeps_until(&self, ticket: u64) -> Option<u64> {
+        self.members.get(&ticket)?.asleep
     }
 
     /// Those whose wait is over and who were not asked, or not in time.

@@ -279,6 +279,18 @@ impl Reserve for &Shared {
     fn is_global(&self, scope: usize) -> bool {
         Shared::is_global(self, scope)
     }
+
+    fn room_for_all(&mut self, amounts: &Amounts, now: u64) -> u64 {
+        let Some(all) = self.scopes.last().filter(|scope| scope.global) else {
+            return now;
+        };
+        let bucket = all.lock(KeyHash::EVERYONE);
+        let now = now.max(bucket.latest);
+        match bucket.look(bucket.find(KeyHash::EVERYONE)) {
+            (rules, Some(balance)) => balance.earliest(rules, amounts, now),
+            (_, None) => now,
+        }
+    }
 }
 
 impl Ledger for &Shared {
