@@ -197,6 +197,9 @@ impl Lines {
     ) {
         self.wake(now.saturating_add(1));
         self.wake_for_all(ledger, now);
+        // Whoever leaves makes way for those behind before anybody later goes.
+        let ended: Vec<_> = self.over(now);
+        ended.iter().for_each(|(ticket, _)| self.ask(*ticket));
         loop {
             self.ask_all(ledger, now, &mut tell);
             let over = self.over(now);
