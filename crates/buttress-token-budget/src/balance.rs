@@ -122,18 +122,14 @@ impl Balance {
         }
     }
 
-    /// The first instant at which the reservation fits if nothing else happens; none if never.
-    pub(crate) fn earliest(&self, rules: &ScopeRules, amounts: &Amounts, now: u64) -> Option<u64> {
+    /// When the reservation fits if nothing else happens; now if it never does.
+    pub(crate) fn earliest(&self, rules: &ScopeRules, amounts: &Amounts, now: u64) -> u64 {
         match self.check(rules, amounts, now) {
-            Ok(()) => Some(now),
             Err(Refused {
                 when: When::After(wait),
                 ..
-            }) => {
-                let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
-                Some(now.saturating_add(wait))
-            }
-            Err(_) => None,
+            }) => now.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)),
+            _ => now,
         }
     }
 

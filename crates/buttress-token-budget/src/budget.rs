@@ -127,6 +127,11 @@ impl TokenBudget {
     }
 }
 
+/// How many names of limits each scope has: as many as there can be.
+const PER_SCOPE: u8 = 16;
+
+const _: () = assert!(MAX_LIMITS <= PER_SCOPE as usize && MAX_SCOPES * MAX_LIMITS <= 256);
+
 impl Policy for TokenBudget {
     type Demand = BudgetDemand;
     type Ticket = Reserved;
@@ -134,7 +139,7 @@ impl Policy for TokenBudget {
     fn would_admit(&self, demand: &BudgetDemand, now: &Now) -> Result<(), Rejection> {
         let shared = &self.shared;
         shared.refused_closed()?;
-        if shared.is_soft() {
+        if !shared.is_hard() {
             return Ok(());
         }
         let nanos = shared.nanos(now);
@@ -157,7 +162,7 @@ impl Policy for TokenBudget {
         if limit.policy != self.shared.id {
             return false;
         }
-        let Some((scope, dimension)) = self.shared.scope_of(limit.quota.into()) else {
+        let Some((scope, dimension)) = self.shared.scope_of(limit.quota.into(), limit.key) else {
             return true;
         };
         // A rejection names the first key of its request, so of further keys it can only be said that they may
@@ -173,15 +178,18 @@ impl Policy for TokenBudget {
             quota,
         };
         let mut number = 0_u8;
-        for (scope, &key) in self.shared.scopes.iter().zip(&demand.keys) {
+        for (index, (scope, &key)) in (0_u8..).zip(self.shared.scopes.iter().zip(&demand.keys)) {
             let rules = scope.rules();
-            for (held, quota) in rules.limits.iter().zip(number..) {
+            let limits = &rules.of(key).limits;
+            // Keys can have other numbers of limits, so those of every scope are counted by themselves.
+            let shared = (0_u8..).map(|number| index * PER_SCOPE + number);
+            for ((held, quota), name) in limits.iter().zip(number..).zip(shared) {
                 if demand.amounts.needs(held.dimension) {
                     // Those who share a limit need not share the first key, by which rejections name it.
-                    each(limit(demand.keys[0], quota), limit(key, quota));
+                    each(limit(demand.keys[0], quota), limit(key, name));
                 }
             }
-            number = number.saturating_add(u8::try_from(rules.limits.len()).unwrap_or(u8::MAX));
+            number = number.saturating_add(u8::try_from(limits.len()).unwrap_or(u8::MAX));
         }
     }
 
@@ -206,10 +214,11 @@ impl Describe for TokenBudget {
             let bucket = scope.lock(key);
             let now = nanos.max(bucket.latest);
             let rules = Arc::clone(&bucket.rules);
+            let key_rules = rules.of(key);
             let slot = bucket.find(key);
             let fresh = crate::balance::Balance::default();
             let balance = bucket.look(slot).1.unwrap_or(&fresh);
-            for (index, part) in rules.by_dimension.iter().enumerate() {
+            for (index, part) in key_rules.by_dimension.iter().enumerate() {
                 let none = buttress_quota::algorithm::Account::default();
                 let account = balance.accounts.get(index).unwrap_or(&none);
                 for standing in account.standings(&part.rules, now) {
@@ -217,7 +226,7 @@ impl Describe for TokenBudget {
                 }
             }
             drop(bucket);
-            let limits = rules.limits.iter().zip(&rules.names).zip(found);
+            let limits = key_rules.limits.iter().zip(&key_rules.names).zip(found);
             for ((Limit { quota, .. }, name), standing) in limits {
                 if let Some(standing) = standing.filter(|_| known) {
                     each(Standing {

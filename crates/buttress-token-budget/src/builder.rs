@@ -1,9 +1,11 @@
 //! Choosing what a budget enforces.
 
+use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use buttress_core::wall::WallClock;
-use buttress_core::{Observe, Seed};
+use buttress_core::{KeyHash, Observe, Seed};
 use buttress_quota::Quota;
 
 use crate::alerts::{Alerts, MAX_THRESHOLDS};
@@ -11,6 +13,7 @@ use crate::budget::TokenBudget;
 use crate::dimension::Dimension;
 use crate::learned::Learned;
 use crate::limits::{Limit, LimitsError, MAX_LIMITS, MAX_SCOPES, ScopeRules};
+use crate::mode::Mode;
 use crate::room::DEFAULT_WAITERS;
 use crate::shared::{Parts, Shared};
 use crate::table::Scope;
@@ -27,14 +30,30 @@ pub struct TokenBudgetBuilder {
     /// Kept by further keys.
     per: Vec<Vec<Limit>>,
     global: Vec<Limit>,
+    overrides: Vec<Override>,
     keys: usize,
     seed: Option<u64>,
-    soft: bool,
+    mode: Mode,
     on_drop: OnDrop,
     waiters: usize,
     wall_clock: Option<WallClock>,
     alerts: Option<Alerts>,
     learned: Option<Learned>,
+}
+
+/// Other limits for a key that is hashed when the seed is known.
+struct Override {
+    hash: Box<dyn Fn(&Seed) -> KeyHash + Send + Sync>,
+    limits: Vec<Limit>,
+}
+
+impl fmt::Debug for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Keys can be secrets.
+        f.debug_struct("Override")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for TokenBudgetBuilder {
@@ -43,9 +62,10 @@ impl Default for TokenBudgetBuilder {
             limits: Vec::new(),
             per: Vec::new(),
             global: Vec::new(),
+            overrides: Vec::new(),
             keys: DEFAULT_KEYS,
             seed: None,
-            soft: false,
+            mode: Mode::Hard,
             on_drop: OnDrop::default(),
             waiters: DEFAULT_WAITERS,
             wall_clock: None,
@@ -67,6 +87,21 @@ impl TokenBudgetBuilder {
     #[must_use]
     pub fn global(mut self, dimension: Dimension, quota: Quota) -> Self {
         self.global.push(Limit::new(dimension, quota));
+        self
+    }
+
+    /// Other limits for one key of the plain limits, which take their place. The key must hash as those of the
+    /// requests do: a `String` hashes as a `&str`, and a `u32` not as a `u64`.
+    #[must_use]
+    pub fn override_for(
+        mut self,
+        key: impl Hash + Send + Sync + 'static,
+        limits: impl IntoIterator<Item = Limit>,
+    ) -> Self {
+        self.overrides.push(Override {
+            hash: Box::new(move |seed| seed.hash(&key)),
+            limits: limits.into_iter().collect(),
+        });
         self
     }
 
@@ -100,7 +135,15 @@ impl TokenBudgetBuilder {
     /// Only reports: nothing is refused, what does not fit is spent all the same.
     #[must_use]
     pub fn soft(mut self, soft: bool) -> Self {
-        self.soft = soft;
+        self.mode = if soft { Mode::Soft } else { Mode::Hard };
+        self
+    }
+
+    /// Counts what would be refused, and refuses nothing: to try a budget out. Unlike under
+    /// [`soft`](Self::soft), what does not fit spends nothing, so that it is seen how a hard budget would stand.
+    #[must_use]
+    pub fn shadow(mut self, shadow: bool) -> Self {
+        self.mode = if shadow { Mode::Shadow } else { Mode::Hard };
         self
     }
 
@@ -172,19 +215,27 @@ impl TokenBudgetBuilder {
         if !self.global.is_empty() {
             scopes.push(self.global);
         }
-        check(&scopes)?;
+        let seed = self.seed.map_or_else(Seed::random, Seed::fixed);
+        let overrides = self.overrides.into_iter();
+        let overrides: Vec<_> = overrides
+            .map(|one| ((one.hash)(&seed), one.limits))
+            .collect();
+        check(&scopes, overrides.iter().map(|(_, limits)| limits))?;
         let epoch = buttress_core::time::now();
         let civil = self.wall_clock.unwrap_or_default().since(epoch);
         let scopes = scopes.iter().enumerate().map(|(index, limits)| {
-            let rules = Arc::new(ScopeRules::new(limits, &civil));
-            Scope::new(rules, self.keys, index >= keyed)
+            let mut rules = ScopeRules::new(limits, &civil);
+            if index == 0 {
+                rules.overrides = ScopeRules::by_key(&overrides, &civil);
+            }
+            Scope::new(Arc::new(rules), self.keys, index >= keyed)
         });
         let parts = Parts {
             epoch,
             scopes: scopes.collect(),
             civil,
-            seed: self.seed.map_or_else(Seed::random, Seed::fixed),
-            soft: self.soft,
+            seed,
+            mode: self.mode,
             on_drop: self.on_drop,
             most_waiters: self.waiters,
             alerts: self.alerts,
@@ -196,12 +247,24 @@ impl TokenBudgetBuilder {
     }
 }
 
-pub(crate) fn check(scopes: &[Vec<Limit>]) -> Result<(), LimitsError> {
-    let limits = scopes.iter().map(Vec::len).sum();
-    match (limits, scopes.len()) {
-        (0, _) => Err(LimitsError::Nothing),
-        (MAX_LIMITS.., _) if limits > MAX_LIMITS => Err(LimitsError::TooManyLimits(limits)),
-        (_, scopes) if scopes > MAX_SCOPES => Err(LimitsError::TooManyScopes(scopes)),
+/// Whether limits can be enforced, with those of single keys in the place of the first.
+pub(crate) fn check<'a>(
+    scopes: &[Vec<Limit>],
+    overrides: impl Iterator<Item = &'a Vec<Limit>>,
+) -> Result<(), LimitsError> {
+    let limits: usize = scopes.iter().map(Vec::len).sum();
+    let plain = scopes.first().map_or(0, Vec::len);
+    let (mut most, mut fewest) = (plain, usize::MAX);
+    for limits in overrides {
+        most = most.max(limits.len());
+        fewest = fewest.min(limits.len());
+    }
+    let most = limits - plain + most;
+    match (limits, most, scopes.len()) {
+        (0, ..) => Err(LimitsError::Nothing),
+        _ if fewest == 0 => Err(LimitsError::NothingForKey),
+        (_, most, _) if most > MAX_LIMITS => Err(LimitsError::TooManyLimits(most)),
+        (.., scopes) if scopes > MAX_SCOPES => Err(LimitsError::TooManyScopes(scopes)),
         _ => Ok(()),
     }
 }

@@ -1,47 +1,20 @@
 //! How a wait comes out if nobody else comes and nothing that runs settles before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use buttress_core::KeyHash;
 use buttress_core::time::TIMER_RESOLUTION;
 
 use crate::balance::Balance;
-use crate::demand::{BudgetDemand, Keys};
-use crate::limits::ScopeRules;
+use crate::demand::BudgetDemand;
+use crate::dimension::Amounts;
+use crate::limits::{MAX_SCOPES, ScopeRules};
+use crate::lines::{Gone, Lines, Member, Reserve};
+use crate::step::{Refused, worse};
 
-/// Somebody who waits, as a forecast sees it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ahead {
-    pub(crate) demand: BudgetDemand,
-    /// When it leaves in any case.
-    pub(crate) last: u64,
-}
-
-/// Who is held back: the keys of waiters ahead whose quotas refuse.
-#[derive(Debug, Default)]
-pub(crate) struct Lines(HashSet<(usize, KeyHash)>);
-
-impl Lines {
-    /// Whether somebody with these keys is behind another.
-    pub(crate) fn hold(&self, keys: &Keys) -> bool {
-        !self.0.is_empty()
-            && keys
-                .iter()
-                .enumerate()
-                .any(|(scope, key)| self.0.contains(&(scope, *key)))
-    }
-
-    /// Those behind with one of these keys have to wait: the first, and those of the scopes whose quotas
-    /// refuse.
-    pub(crate) fn block(&mut self, keys: &Keys, scopes: u8) {
-        for (scope, key) in keys.iter().enumerate() {
-            if scope == 0 || scopes & (1 << scope) != 0 {
-                self.0.insert((scope, *key));
-            }
-        }
-    }
-}
+/// The newcomer's ticket in a forecast: behind everybody.
+const NEWCOMER: u64 = u64::MAX - 1;
 
 /// Reads a balance as it is: its scope and its key.
 type Read<'a> = Box<dyn Fn(usize, KeyHash) -> (Arc<ScopeRules>, Balance) + 'a>;
@@ -49,99 +22,76 @@ type Read<'a> = Box<dyn Fn(usize, KeyHash) -> (Arc<ScopeRules>, Balance) + 'a>;
 /// Balances to try out what follows.
 pub(crate) struct Forecast<'a> {
     read: Read<'a>,
-    scopes: usize,
+    /// For every scope whether all requests have the same key there.
+    global: Vec<bool>,
     balances: HashMap<(usize, KeyHash), (Arc<ScopeRules>, Balance)>,
 }
 
 impl<'a> Forecast<'a> {
     pub(crate) fn new(
-        scopes: usize,
+        global: Vec<bool>,
         read: impl Fn(usize, KeyHash) -> (Arc<ScopeRules>, Balance) + 'a,
     ) -> Self {
         Self {
             read: Box::new(read),
-            scopes,
+            global,
             balances: HashMap::new(),
         }
     }
 
     /// When a newcomer behind all of `ahead` is granted, to the nanosecond; none if never.
-    pub(crate) fn due(mut self, ahead: &[Ahead], newcomer: &BudgetDemand, now: u64) -> Option<u64> {
-        let mut waiting = ahead.to_vec();
+    pub(crate) fn due(
+        mut self,
+        ahead: impl Iterator<Item = (u64, Member)>,
+        newcomer: &BudgetDemand,
+        now: u64,
+    ) -> Option<u64> {
+        // Whoever can never be admitted need not wait for its turn to learn it.
+        if let Err(refused) = self.check(newcomer, now) {
+            refused.wait()?;
+        }
+        let mut lines = Lines::default();
+        ahead.for_each(|(ticket, member)| lines.join(ticket, member));
+        let newcomer = Member {
+            demand: *newcomer,
+            arrived: now,
+            patience: u64::MAX,
+            deadline: u64::MAX,
+        };
+        lines.join(NEWCOMER, newcomer);
         let mut now = now;
         loop {
-            let mut lines = Lines::default();
-            let mut next = u64::MAX;
-            waiting.retain(|one| {
-                let keys = &one.demand.keys;
-                let held = lines.hold(keys);
-                let due = match held {
-                    true => None,
-                    false => match self.earliest(&one.demand, now) {
-                        Ok(due) => Some(due),
-                        Err(()) => return false,
-                    },
-                };
-                if due == Some(now) {
-                    self.spend(&one.demand, now);
-                    return false;
+            let mut own = None;
+            lines.advance(&mut self, now, |ticket, answer| {
+                if ticket == NEWCOMER {
+                    own = Some(answer);
                 }
-                if now >= one.last {
-                    return false;
-                }
-                let scopes = if held {
-                    0
-                } else {
-                    self.refusing(&one.demand, now)
-                };
-                lines.block(keys, scopes);
-                next = next.min(one.last).min(due.map_or(u64::MAX, timer_end));
-                true
             });
-            if !lines.hold(&newcomer.keys) {
-                let due = self.earliest(newcomer, now).ok()?;
-                if due == now {
-                    return Some(now);
-                }
-                next = next.min(due);
-            } else {
-                // Whoever can never be admitted need not wait for its turn to learn it.
-                self.earliest(newcomer, now).ok()?;
+            let due = match own {
+                Some(Ok(Gone::Granted { at })) => return Some(at),
+                Some(Ok(_)) => return None,
+                Some(Err(refused)) => Some(now.saturating_add(refused.wait()?)),
+                None => lines.sleeps_until(NEWCOMER),
+            };
+            // Those ahead look when their timers end.
+            let next = lines.next_event(NEWCOMER).map_or(u64::MAX, timer_end);
+            match due {
+                Some(due) if due < next => return Some(due),
+                _ if next == u64::MAX => return None,
+                _ => now = next.max(now.saturating_add(1)),
             }
-            if next <= now {
-                return Some(now);
+        }
+    }
+
+    fn check(&mut self, demand: &BudgetDemand, now: u64) -> Result<(), Refused> {
+        let mut decisive = None;
+        for scope in 0..self.global.len() {
+            let (rules, balance) = self.balance(scope, demand.keys[scope]);
+            if let Err(refused) = balance.check(rules, &demand.amounts, now) {
+                decisive = Some(worse(decisive, refused, scope, 0));
             }
-            now = next;
         }
-    }
-
-    /// When a demand fits in all scopes if nothing else is spent; an error if never.
-    fn earliest(&mut self, demand: &BudgetDemand, now: u64) -> Result<u64, ()> {
-        let mut due = now;
-        for scope in 0..self.scopes {
-            let (rules, balance) = self.balance(scope, demand.keys[scope]);
-            let at = balance.earliest(rules, &demand.amounts, now);
-            due = due.max(at.ok_or(())?);
-        }
-        Ok(due)
-    }
-
-    /// The scopes that refuse a demand now, a bit each.
-    fn refusing(&mut self, demand: &BudgetDemand, now: u64) -> u8 {
-        let mut scopes = 0;
-        for scope in 0..self.scopes {
-            let (rules, balance) = self.balance(scope, demand.keys[scope]);
-            let refuses = balance.check(rules, &demand.amounts, now).is_err();
-            scopes |= u8::from(refuses) << scope;
-        }
-        scopes
-    }
-
-    fn spend(&mut self, demand: &BudgetDemand, now: u64) {
-        for scope in 0..self.scopes {
-            let (rules, balance) = self.balance(scope, demand.keys[scope]);
-            balance.spend(rules, &demand.amounts, now);
-        }
+        decisive.map_or(Ok(()), Err)
     }
 
     fn balance(&mut self, scope: usize, key: KeyHash) -> (&ScopeRules, &mut Balance) {
@@ -150,7 +100,32 @@ impl<'a> Forecast<'a> {
             .balances
             .entry((scope, key))
             .or_insert_with(|| read(scope, key));
-        (rules, balance)
+        (rules.of(key), balance)
+    }
+}
+
+impl Reserve for Forecast<'_> {
+    fn reserve(&mut self, demand: &BudgetDemand, now: u64) -> Result<u64, Refused> {
+        self.check(demand, now)?;
+        for scope in 0..self.global.len().min(MAX_SCOPES) {
+            let (rules, balance) = self.balance(scope, demand.keys[scope]);
+            balance.spend(rules, &demand.amounts, now);
+        }
+        Ok(now)
+    }
+
+    fn is_global(&self, scope: usize) -> bool {
+        self.global.get(scope).is_some_and(|global| *global)
+    }
+
+    fn room_for_all(&mut self, amounts: &Amounts, now: u64) -> u64 {
+        // The scope of all is the last.
+        let last = self.global.len().saturating_sub(1);
+        if !self.is_global(last) {
+            return now;
+        }
+        let (rules, balance) = self.balance(last, KeyHash::EVERYONE);
+        balance.earliest(rules, amounts, now)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::wait::Waiting;
 ///   [`unless`](Self::unless);
 /// - what was used: [`measure`](Self::measure), and with feature `http` `measure_head`, `measure_body` and
 ///   `measure_frames`, which also hold the reservation until the body ends;
-/// - what becomes of what does not fit: [`wait`](Self::wait), [`soft`](Self::soft),
+/// - what becomes of what does not fit: [`wait`](Self::wait), [`soft`](Self::soft), [`shadow`](Self::shadow),
 ///   [`as_box_error`](Self::as_box_error), [`on_reject`](Self::on_reject), and with feature `http`
 ///   `respond_http` and its relatives;
 /// - who hears of it: [`observe`](Self::observe).
@@ -85,6 +85,13 @@ impl<Q, A, C, R> TokenBudgetLayer<Q, A, C, R> {
     #[must_use]
     pub fn soft(self) -> Self {
         self.budget.set_soft(true);
+        self
+    }
+
+    /// Counts what would be refused, and refuses nothing: to try a budget out. What does not fit spends nothing.
+    #[must_use]
+    pub fn shadow(self) -> Self {
+        self.budget.set_shadow(true);
         self
     }
 

@@ -57,8 +57,10 @@ mod forecast;
 mod layer;
 mod learned;
 mod limits;
+mod lines;
 mod live;
 mod measure;
+mod mode;
 #[cfg(buttress_loom)]
 #[doc(hidden)]
 pub mod model;

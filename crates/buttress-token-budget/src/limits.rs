@@ -1,7 +1,9 @@
 //! What a budget enforces: quotas by dimension, kept by one key or another.
 
+use std::collections::HashMap;
 use std::fmt;
 
+use buttress_core::KeyHash;
 use buttress_core::wall::CivilTime;
 use buttress_quota::Quota;
 use buttress_quota::algorithm::Rules;
@@ -41,6 +43,8 @@ pub enum LimitsError {
     TooManyLimits(usize),
     /// More than [`MAX_SCOPES`] keys would be kept, the one for all requests included.
     TooManyScopes(usize),
+    /// A key of its own limits has none.
+    NothingForKey,
     /// A live change names keys that the budget does not keep.
     NoSuchScope(usize),
 }
@@ -49,6 +53,9 @@ impl fmt::Display for LimitsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("there is no limit; give at least one"),
+            Self::NothingForKey => {
+                f.write_str("a key has other limits, and they are none; give at least one")
+            }
             Self::TooManyLimits(found) => write!(
                 f,
                 "{found} quotas concern one request; the most is {MAX_LIMITS}"
@@ -75,6 +82,8 @@ pub(crate) struct ScopeRules {
     /// For every limit what it is called in answers.
     pub(crate) names: Box<[String]>,
     pub(crate) by_dimension: Box<[DimensionRules]>,
+    /// Those of single keys.
+    pub(crate) overrides: HashMap<KeyHash, Self>,
 }
 
 /// The quotas of one dimension.
@@ -87,6 +96,24 @@ pub(crate) struct DimensionRules {
 }
 
 impl ScopeRules {
+    /// The limits of single keys, made ready.
+    pub(crate) fn by_key(
+        limits: &[(KeyHash, Vec<Limit>)],
+        civil: &CivilTime,
+    ) -> HashMap<KeyHash, Self> {
+        let rules = |(key, limits): &(KeyHash, Vec<Limit>)| (*key, Self::new(limits, civil));
+        limits.iter().map(rules).collect()
+    }
+
+    /// The rules of a key.
+    #[inline]
+    pub(crate) fn of(&self, key: KeyHash) -> &Self {
+        match self.overrides.is_empty() {
+            true => self,
+            false => self.overrides.get(&key).unwrap_or(self),
+        }
+    }
+
     pub(crate) fn new(limits: &[Limit], civil: &CivilTime) -> Self {
         let mut limits = limits.to_vec();
         limits.sort_by_key(|limit| limit.dimension);
@@ -105,6 +132,7 @@ impl ScopeRules {
             names: limits.iter().map(name).collect(),
             limits: limits.into(),
             by_dimension: by_dimension.into(),
+            overrides: HashMap::new(),
         }
     }
 }

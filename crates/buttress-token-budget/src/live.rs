@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::builder::check;
 use crate::demand::BudgetDemand;
 use crate::dimension::{Amounts, Dimension};
 use crate::limits::{Limit, LimitsError, ScopeRules};
+use crate::mode::Mode;
 use crate::room::Arrival;
 use crate::shared::Shared;
 use crate::step::Refused;
@@ -43,8 +43,10 @@ pub struct BudgetStanding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct BudgetStatus {
-    /// Whether it refuses nothing.
+    /// Whether what does not fit is spent all the same.
     pub soft: bool,
+    /// Whether what does not fit goes on and spends nothing.
+    pub shadow: bool,
     /// How many keys of the first scope have spent something that has not come back.
     pub live_keys: usize,
     /// How many requests wait.
@@ -142,17 +144,23 @@ impl TokenBudget {
         self.would_admit(&demand, &Now::new())
             .map_err(|rejection| DoesNotFit {
                 rejection,
-                most: Box::new(self.capacity()),
+                most: Box::new(self.capacity_of(key)),
             })
     }
 
     /// The most that can ever be reserved at once, by dimension: the smallest capacity; none where nothing is
-    /// limited.
+    /// limited. Keys that have limits of their own may differ.
     #[must_use]
     pub fn capacity(&self) -> [Option<u64>; 8] {
+        self.capacity_of(KeyHash::EVERYONE)
+    }
+
+    fn capacity_of(&self, key: KeyHash) -> [Option<u64>; 8] {
         let mut most = [None::<u64>; 8];
-        for scope in &self.shared.scopes {
-            for limit in scope.limits() {
+        for (index, scope) in self.shared.scopes.iter().enumerate() {
+            let rules = scope.rules();
+            let key = if index == 0 { key } else { KeyHash::EVERYONE };
+            for limit in &rules.of(key).limits {
                 let slot = &mut most[limit.dimension.index()];
                 let capacity = limit.quota.capacity();
                 *slot = Some(slot.map_or(capacity, |held| held.min(capacity)));
@@ -188,10 +196,15 @@ impl TokenBudget {
             let mut all = self.limits();
             let held = all.get_mut(scope).ok_or(LimitsError::NoSuchScope(scope))?;
             *held = limits.into_iter().collect();
-            check(&all)?;
-            let rules = Arc::new(ScopeRules::new(&all[scope], &shared.civil));
+            let overrides = shared.scopes[0].overrides();
+            check(&all, overrides.iter().map(|(_, limits)| limits))?;
+            let mut rules = ScopeRules::new(&all[scope], &shared.civil);
+            if scope == 0 {
+                rules.overrides = ScopeRules::by_key(&overrides, &shared.civil);
+            }
+            let rules = Arc::new(rules);
             shared.scopes[scope].change(&rules, now);
-            room.changed(&&**shared, now);
+            room.changed(&mut &**shared, None, now);
             room.wake_all();
             Ok(())
         })?;
@@ -199,9 +212,18 @@ impl TokenBudget {
         Ok(())
     }
 
-    /// Turns soft mode on or off.
+    /// Turns soft mode on or off: what does not fit is spent all the same.
     pub fn set_soft(&self, soft: bool) {
-        self.shared.soft.store(soft, Ordering::Relaxed);
+        self.set_mode(if soft { Mode::Soft } else { Mode::Hard });
+    }
+
+    /// Turns shadow mode on or off: what does not fit goes on and spends nothing.
+    pub fn set_shadow(&self, shadow: bool) {
+        self.set_mode(if shadow { Mode::Shadow } else { Mode::Hard });
+    }
+
+    fn set_mode(&self, mode: Mode) {
+        self.shared.modes.set(mode);
         self.shared.in_room(|room| room.wake_all());
         self.shared.wake_subscribers();
     }
@@ -210,7 +232,8 @@ impl TokenBudget {
     pub fn reset(&self, key: impl Hash) {
         let key = self.hash(key);
         self.shared.scopes[0].lock(key).forget(Some(key));
-        self.shared.announce(self.shared.nanos(&Now::new()));
+        self.shared
+            .announce(Some(key), self.shared.nanos(&Now::new()));
     }
 
     /// Forgets what everybody has spent.
@@ -218,7 +241,7 @@ impl TokenBudget {
         for scope in &self.shared.scopes {
             scope.each(|bucket| bucket.forget(None));
         }
-        self.shared.announce(self.shared.nanos(&Now::new()));
+        self.shared.announce(None, self.shared.nanos(&Now::new()));
     }
 
     /// What a status page shows. It goes through the whole table, bucket by bucket.
@@ -238,7 +261,8 @@ impl TokenBudget {
             units
         };
         BudgetStatus {
-            soft: shared.is_soft(),
+            soft: shared.modes.mode() == Mode::Soft,
+            shadow: shared.modes.mode() == Mode::Shadow,
             live_keys,
             waiting: shared.room.lock().len(),
             admitted: counts.admitted,
@@ -260,17 +284,14 @@ impl TokenBudget {
         let now = self.shared.nanos(&Now::new());
         let mut spenders: Vec<Spender> = Vec::new();
         self.shared.scopes[0].each(|bucket| {
-            let rules = &bucket.rules;
-            let part = rules
-                .by_dimension
-                .iter()
-                .position(|part| part.dimension == dimension);
-            let Some((part, rules)) = part.map(|part| (part, &rules.by_dimension[part].rules))
-            else {
-                return;
-            };
             for (key, balance) in bucket.live(now) {
-                let account = &balance.accounts[part];
+                let rules = bucket.rules.of(key);
+                let mut parts = rules.by_dimension.iter().zip(&balance.accounts);
+                let Some((part, account)) = parts.find(|(part, _)| part.dimension == dimension)
+                else {
+                    continue;
+                };
+                let rules = &part.rules;
                 let debts = account.overdrawn(rules, now);
                 let spent = account.standings(rules, now).zip(debts);
                 let spent =
@@ -297,7 +318,7 @@ impl TokenBudget {
 
     /// Admits nothing any more: those who wait are refused, and those who run settle as ever.
     pub fn close(&self) {
-        self.shared.closed.store(true, Ordering::Release);
+        self.shared.modes.close();
         self.shared.in_room(|room| room.close());
         self.shared.wake_subscribers();
     }
@@ -365,7 +386,7 @@ impl Shared {
             wait: 0,
             deadline: u64::MAX,
         };
-        self.in_room(|room| room.would_admit(&self, arrival, now))
+        self.in_room(|room| room.would_admit(&mut &*self, arrival, now))
             .map_err(|refused| match self.check(demand, now) {
                 Err(own) => Refused {
                     when: refused.when,

@@ -44,10 +44,10 @@ impl Place {
         if !shared.has_waiters()
             && let Ok(at) = shared.reserve(&demand, nanos, false)
         {
-            let reserved = Reserved::new(Arc::clone(shared), &demand, at, false);
+            let reserved = Reserved::new(Arc::clone(shared), &demand, at);
             return Entered::Decided(Ok(reserved));
         }
-        if shared.is_soft() {
+        if !shared.is_hard() {
             return Entered::Decided(shared.try_reserve(&demand, nanos));
         }
         let arrival = Arrival {
@@ -56,7 +56,7 @@ impl Place {
             deadline: demand.deadline.map_or(u64::MAX, |at| shared.nanos_at(at)),
         };
         let most = shared.most_waiters;
-        let turn = shared.in_room(|room| room.arrive(&&**shared, arrival, most, nanos));
+        let turn = shared.in_room(|room| room.arrive(&mut &**shared, arrival, most, nanos));
         let mut place = Self {
             budget: budget.clone(),
             demand,
@@ -86,13 +86,15 @@ impl Place {
         };
         let shared = &self.budget.shared;
         let nanos = shared.nanos(now);
-        let turn = shared.in_room(|room| match room.poll(&&**shared, ticket, waker, nanos) {
-            Turn::At { .. } if shared.is_soft() => {
-                room.leave(&&**shared, ticket, nanos);
-                None
-            }
-            turn => Some(turn),
-        });
+        let turn = shared.in_room(
+            |room| match room.poll(&mut &**shared, ticket, waker, nanos) {
+                Turn::At { .. } if !shared.is_hard() => {
+                    room.leave(&mut &**shared, ticket, nanos);
+                    None
+                }
+                turn => Some(turn),
+            },
+        );
         let answer = match turn {
             Some(turn) => self.answer(turn, nanos).map_err(|(_, instant)| instant)?,
             None => shared.try_reserve(&self.demand, nanos),
@@ -105,12 +107,7 @@ impl Place {
         let shared = &self.budget.shared;
         match turn {
             Turn::At { ticket, instant } => Err((ticket, instant)),
-            Turn::Granted { at } => Ok(Ok(Reserved::new(
-                Arc::clone(shared),
-                &self.demand,
-                at,
-                false,
-            ))),
+            Turn::Granted { at } => Ok(Ok(Reserved::new(Arc::clone(shared), &self.demand, at))),
             Turn::Refused(reason, refused) => {
                 shared.count_refusal(&self.demand, now);
                 let refused = match (reason, refused.violated, shared.check(&self.demand, now)) {
@@ -132,7 +129,7 @@ impl Drop for Place {
         if let Some(ticket) = self.ticket {
             let shared = &self.budget.shared;
             let now = shared.nanos(&Now::new());
-            shared.in_room(|room| room.leave(&&**shared, ticket, now));
+            shared.in_room(|room| room.leave(&mut &**shared, ticket, now));
             shared.wake_subscribers();
         }
     }

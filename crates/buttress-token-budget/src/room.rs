@@ -1,34 +1,34 @@
 //! The waiting room: who waits for a budget, in which order they go, and when.
 //!
-//! A pure state machine. All wait in order of arrival. A waiter whom its quotas refuse holds back those behind
-//! it that need the same quota, and those with its own key, and nobody else: so a large request is not starved
-//! by small ones, and a key that is used up keeps no other from going. A grant spends at once, whoever happens
-//! to look first; a waiter that nobody polls keeps nobody from going, and gives its grant back when it is
-//! dropped.
+//! A pure state machine. A waiter whom its quotas refuse holds back those behind it that need the same quota, and
+//! those with its own key, and nobody else ([`Lines`]): so a large request is not starved by small ones, and a
+//! key that is used up keeps no other from going. A grant spends at once, whoever happens to look first; a
+//! waiter that nobody polls keeps nobody from going, and gives its grant back when it is dropped.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::task::Waker;
 use std::time::Duration;
 
-use buttress_core::{Reason, When};
+use buttress_core::{KeyHash, Reason, When};
 
 use crate::demand::BudgetDemand;
-use crate::forecast::{Ahead, Forecast, Lines, timer_end};
+use crate::forecast::{Forecast, timer_end};
+use crate::lines::{Gone, Lines, Member, Reserve};
 use crate::step::Refused;
 
 /// How many can wait at a budget by default; one more is refused as if it would wait too long.
-pub const DEFAULT_WAITERS: usize = 1_024;
+pub const DEFAULT_WAITERS: usize = 65_536;
 
 /// What the room asks of the real balances.
-pub(crate) trait Ledger {
-    /// Reserves and tells at which instant, or says why not.
-    fn reserve(&self, demand: &BudgetDemand, now: u64) -> Result<u64, Refused>;
-
+pub(crate) trait Ledger: Reserve {
     /// Takes back what was reserved at `at` and never used.
     fn give_back(&self, demand: &BudgetDemand, at: u64, now: u64);
 
     /// The balances as they are, to try out what follows.
     fn forecast(&self, now: u64) -> Forecast<'_>;
+
+    /// Whether requests have one key only, so that those with another are none of their business.
+    fn has_one_scope(&self) -> bool;
 }
 
 /// Somebody who asks for a place.
@@ -54,33 +54,21 @@ pub(crate) enum Turn {
 
 #[derive(Debug, Default)]
 pub(crate) struct Room {
-    /// By order of arrival.
-    waiters: BTreeMap<u64, Waiter>,
+    lines: Lines,
+    waiters: HashMap<u64, Waiter>,
     next: u64,
     wakers: Vec<Waker>,
 }
 
 #[derive(Debug)]
 struct Waiter {
-    arrival: Arrival,
-    arrived: u64,
-    /// The last instant for which it came.
-    patience: u64,
+    demand: BudgetDemand,
+    /// When its wait ends in any case.
+    end: u64,
     /// When its turn comes, as was foreseen last.
     foreseen: u64,
-    state: State,
+    gone: Option<Gone>,
     waker: Option<Waker>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum State {
-    Waiting,
-    Granted {
-        at: u64,
-    },
-    Refused(Reason, Refused),
-    /// It has waited for as long as it would.
-    Expired,
 }
 
 /// What somebody is refused with who is held back by those ahead.
@@ -88,51 +76,8 @@ const BEHIND_OTHERS: Refused = Refused {
     when: When::Unknown,
     quota: 0,
     violated: 0,
-    scopes: 0,
+    scope: 0,
 };
-
-impl Waiter {
-    fn ahead(&self) -> Ahead {
-        Ahead {
-            demand: self.arrival.demand,
-            last: self.last_instant(),
-        }
-    }
-
-    /// When its wait ends in any case.
-    fn last_instant(&self) -> u64 {
-        self.patience.min(self.arrival.deadline)
-    }
-
-    /// A newcomer that need not wait is served even if it comes at its deadline.
-    fn is_too_late(&self, now: u64) -> bool {
-        now >= self.arrival.deadline && now > self.arrived
-    }
-
-    /// Reserves for it, or ends its wait; or says what holds it back.
-    fn try_grant(&mut self, ledger: &impl Ledger, now: u64) -> Result<(), Refused> {
-        if self.is_too_late(now) {
-            self.state = State::Refused(Reason::Deadline, BEHIND_OTHERS);
-            return Ok(());
-        }
-        match ledger.reserve(&self.arrival.demand, now) {
-            Ok(at) => self.state = State::Granted { at },
-            Err(refused) if refused.when == When::Never => {
-                self.state = State::Refused(Reason::TokenBudget, refused);
-            }
-            Err(refused) if self.is_out_of_patience(now) => {
-                self.state = State::Refused(Reason::TokenBudget, refused);
-            }
-            Err(refused) => return Err(refused),
-        }
-        Ok(())
-    }
-
-    /// A turn that comes at the last instant still counts; then it leaves.
-    fn is_out_of_patience(&self, now: u64) -> bool {
-        now >= self.patience && now > self.arrived
-    }
-}
 
 impl Room {
     pub(crate) fn len(&self) -> usize {
@@ -147,21 +92,27 @@ impl Room {
     /// Asks for a place.
     pub(crate) fn arrive(
         &mut self,
-        ledger: &impl Ledger,
+        ledger: &mut impl Ledger,
         arrival: Arrival,
         most: usize,
         now: u64,
     ) -> Turn {
         let ticket = self.next;
         self.next += 1;
-        let waiter = Waiter {
-            arrival,
+        let member = Member {
+            demand: arrival.demand,
             arrived: now,
             patience: now.saturating_add(arrival.wait),
+            deadline: arrival.deadline,
+        };
+        let waiter = Waiter {
+            demand: arrival.demand,
+            end: member.end(),
             foreseen: now,
-            state: State::Waiting,
+            gone: None,
             waker: None,
         };
+        self.lines.join(ticket, member);
         self.waiters.insert(ticket, waiter);
         let blocked = self.dispatch(ledger, Some(ticket), now);
         if let Some(turn) = self.settled(ledger, ticket, now) {
@@ -169,6 +120,7 @@ impl Room {
         }
         let due = self.foresee(ledger, ticket, &arrival.demand, now);
         if let Some((reason, when)) = self.refuses(arrival, due, most, now) {
+            self.lines.leave(ticket);
             self.waiters.remove(&ticket);
             let refused = blocked.unwrap_or(BEHIND_OTHERS);
             return Turn::Refused(reason, Refused { when, ..refused });
@@ -179,7 +131,7 @@ impl Room {
     /// Whether a newcomer would be granted at once.
     pub(crate) fn would_admit(
         &mut self,
-        ledger: &impl Ledger,
+        ledger: &mut impl Ledger,
         arrival: Arrival,
         now: u64,
     ) -> Result<(), Refused> {
@@ -199,7 +151,7 @@ impl Room {
     /// Looks whether it is one's turn.
     pub(crate) fn poll(
         &mut self,
-        ledger: &impl Ledger,
+        ledger: &mut impl Ledger,
         ticket: u64,
         waker: &Waker,
         now: u64,
@@ -215,7 +167,7 @@ impl Room {
             Some(held) => held.clone_from(waker),
             held => *held = Some(waker.clone()),
         }
-        let (demand, foreseen) = (waiter.arrival.demand, waiter.foreseen);
+        let (demand, foreseen) = (waiter.demand, waiter.foreseen);
         let due = match foreseen > now {
             true => foreseen,
             false => self
@@ -226,18 +178,22 @@ impl Room {
     }
 
     /// Goes away, and those behind move up. A grant that was not taken is given back.
-    pub(crate) fn leave(&mut self, ledger: &impl Ledger, ticket: u64, now: u64) {
+    pub(crate) fn leave(&mut self, ledger: &mut impl Ledger, ticket: u64, now: u64) {
         let Some(waiter) = self.waiters.remove(&ticket) else {
             return;
         };
-        if let State::Granted { at } = waiter.state {
-            ledger.give_back(&waiter.arrival.demand, at, now);
+        let key = waiter.demand.keys[0];
+        if let Some(Gone::Granted { at }) = waiter.gone {
+            ledger.give_back(&waiter.demand, at, now);
         }
-        self.changed(ledger, now);
+        self.lines.leave(ticket);
+        self.changed(ledger, Some(key), now);
     }
 
-    /// Balances have changed for another reason than time, or who waits has.
-    pub(crate) fn changed(&mut self, ledger: &impl Ledger, now: u64) {
+    /// The balances of a first key and its further ones have changed for another reason than time; or, with
+    /// none, those of all.
+    pub(crate) fn changed(&mut self, ledger: &mut impl Ledger, key: Option<KeyHash>, now: u64) {
+        self.lines.changed(key);
         self.dispatch(ledger, None, now);
     }
 
@@ -250,9 +206,10 @@ impl Room {
 
     /// Everybody is refused.
     pub(crate) fn close(&mut self) {
-        for waiter in self.waiters.values_mut() {
-            if matches!(waiter.state, State::Waiting) {
-                waiter.state = State::Refused(Reason::TokenBudget, BEHIND_OTHERS);
+        for (ticket, waiter) in &mut self.waiters {
+            if waiter.gone.is_none() {
+                waiter.gone = Some(Gone::Closed);
+                self.lines.leave(*ticket);
                 self.wakers.extend(waiter.waker.take());
             }
         }
@@ -278,25 +235,30 @@ impl Room {
     }
 
     /// Takes a waiter out whose turn has come or will not come.
-    fn settled(&mut self, ledger: &impl Ledger, ticket: u64, now: u64) -> Option<Turn> {
+    fn settled(&mut self, ledger: &mut impl Ledger, ticket: u64, now: u64) -> Option<Turn> {
         let waiter = self.waiters.get(&ticket)?;
-        let demand = waiter.arrival.demand;
-        let turn = match waiter.state {
-            State::Waiting => return None,
-            State::Granted { at } => Turn::Granted { at },
-            State::Refused(reason, refused) => Turn::Refused(reason, refused),
-            State::Expired => {
+        let demand = waiter.demand;
+        let turn = match waiter.gone? {
+            Gone::Granted { at } => Turn::Granted { at },
+            Gone::Refused(refused) => Turn::Refused(Reason::TokenBudget, refused),
+            Gone::Closed => Turn::Refused(
+                Reason::Overloaded,
+                Refused {
+                    when: When::Never,
+                    ..BEHIND_OTHERS
+                },
+            ),
+            Gone::TooLate => Turn::Refused(Reason::Deadline, BEHIND_OTHERS),
+            Gone::Expired => {
                 let due = self.foresee(ledger, u64::MAX, &demand, now);
                 let when = due.map_or(When::Never, |due| {
                     When::After(Duration::from_nanos(due.saturating_sub(now)))
                 });
-                Turn::Refused(
-                    Reason::TokenBudget,
-                    Refused {
-                        when,
-                        ..BEHIND_OTHERS
-                    },
-                )
+                let refused = Refused {
+                    when,
+                    ..BEHIND_OTHERS
+                };
+                Turn::Refused(Reason::TokenBudget, refused)
             }
         };
         self.waiters.remove(&ticket);
@@ -304,39 +266,37 @@ impl Room {
     }
 
     /// Grants whatever can be granted now, in order, and tells what holds back the one who asks.
-    fn dispatch(&mut self, ledger: &impl Ledger, asks: Option<u64>, now: u64) -> Option<Refused> {
-        let mut lines = Lines::default();
+    fn dispatch(
+        &mut self,
+        ledger: &mut impl Ledger,
+        asks: Option<u64>,
+        now: u64,
+    ) -> Option<Refused> {
         let mut own = None;
-        for (&ticket, waiter) in &mut self.waiters {
-            if !matches!(waiter.state, State::Waiting) {
-                continue;
-            }
-            let keys = &waiter.arrival.demand.keys;
-            if lines.hold(keys) {
-                if waiter.is_too_late(now) {
-                    waiter.state = State::Refused(Reason::Deadline, BEHIND_OTHERS);
-                } else if waiter.is_out_of_patience(now) {
-                    waiter.state = State::Expired;
-                } else {
-                    lines.block(keys, 0);
-                    continue;
+        let (waiters, wakers) = (&mut self.waiters, &mut self.wakers);
+        self.lines.advance(ledger, now, |ticket, answer| {
+            let Some(waiter) = waiters.get_mut(&ticket) else {
+                return;
+            };
+            let itself = asks == Some(ticket);
+            let sooner = match answer {
+                Ok(gone) => {
+                    waiter.gone = Some(gone);
+                    true
                 }
-            } else if let Err(refused) = waiter.try_grant(ledger, now) {
-                lines.block(&waiter.arrival.demand.keys, refused.scopes);
-                let due = now.saturating_add(refused.wait().unwrap_or(u64::MAX));
-                if asks == Some(ticket) {
-                    own = Some(refused);
-                } else if due < waiter.foreseen {
+                Err(refused) => {
+                    own = own.or(itself.then_some(refused));
+                    let due = now.saturating_add(refused.wait().unwrap_or(u64::MAX));
                     // It is next, and earlier than its timer.
-                    self.wakers.extend(waiter.waker.take());
+                    let sooner = due < waiter.foreseen;
+                    waiter.foreseen = waiter.foreseen.min(due);
+                    sooner
                 }
-                waiter.foreseen = waiter.foreseen.min(due);
-                continue;
+            };
+            if sooner && !itself {
+                wakers.extend(waiter.waker.take());
             }
-            if asks != Some(ticket) {
-                self.wakers.extend(waiter.waker.take());
-            }
-        }
+        });
         own
     }
 
@@ -344,8 +304,10 @@ impl Room {
         let Some(waiter) = self.waiters.get_mut(&ticket) else {
             return Turn::Refused(Reason::TokenBudget, BEHIND_OTHERS);
         };
+        // Those ahead may leave, and then it goes as soon as its own key has room.
+        let due = self.lines.sleeps_until(ticket).map_or(due, |own| own.min(due));
         waiter.foreseen = due;
-        let instant = due.min(waiter.last_instant()).max(now.saturating_add(1));
+        let instant = due.min(waiter.end).max(now.saturating_add(1));
         Turn::At { ticket, instant }
     }
 
@@ -357,9 +319,8 @@ impl Room {
         demand: &BudgetDemand,
         now: u64,
     ) -> Option<u64> {
-        let ahead = self.waiters.range(..ticket).map(|(_, waiter)| waiter);
-        let waiting = ahead.filter(|waiter| matches!(waiter.state, State::Waiting));
-        let ahead: Vec<_> = waiting.map(Waiter::ahead).collect();
-        ledger.forecast(now).due(&ahead, demand, now)
+        let key = ledger.has_one_scope().then_some(demand.keys[0]);
+        let ahead = self.lines.ahead(ticket, key);
+        ledger.forecast(now).due(ahead, demand, now)
     }
 }

@@ -1,7 +1,7 @@
 //! What all clones of a budget share: balances and those who wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use buttress_core::time::Instant;
@@ -14,6 +14,8 @@ use crate::dimension::{Amounts, Dimension};
 use crate::errors::SettleErrors;
 use crate::forecast::Forecast;
 use crate::learned::Learned;
+use crate::lines::Reserve;
+use crate::mode::{Mode, Modes};
 use crate::room::{Arrival, Ledger, Room, Turn};
 use crate::step::{Refused, Step};
 use crate::sync::{AtomicUsize, Mutex};
@@ -28,8 +30,7 @@ pub(crate) struct Shared {
     /// In the order in which their balances are locked. Locks are taken in this order: room, making,
     /// current, balances.
     pub(crate) scopes: Box<[Scope]>,
-    pub(crate) soft: AtomicBool,
-    pub(crate) closed: AtomicBool,
+    pub(crate) modes: Modes,
     pub(crate) on_drop: OnDrop,
     pub(crate) most_waiters: usize,
     pub(crate) room: Mutex<Room>,
@@ -46,7 +47,7 @@ pub(crate) struct Parts {
     pub(crate) civil: CivilTime,
     pub(crate) seed: Seed,
     pub(crate) scopes: Box<[Scope]>,
-    pub(crate) soft: bool,
+    pub(crate) mode: Mode,
     pub(crate) on_drop: OnDrop,
     pub(crate) most_waiters: usize,
     pub(crate) alerts: Option<Alerts>,
@@ -61,8 +62,7 @@ impl Shared {
             civil: parts.civil,
             seed: parts.seed,
             scopes: parts.scopes,
-            soft: AtomicBool::new(parts.soft),
-            closed: AtomicBool::new(false),
+            modes: Modes::new(parts.mode),
             on_drop: parts.on_drop,
             most_waiters: parts.most_waiters,
             room: Mutex::new(Room::default()),
@@ -86,8 +86,9 @@ impl Shared {
         seconds.saturating_add(u64::from(since.subsec_nanos()))
     }
 
-    pub(crate) fn is_soft(&self) -> bool {
-        self.soft.load(Ordering::Relaxed)
+    /// Whether anything is refused.
+    pub(crate) fn is_hard(&self) -> bool {
+        self.modes.mode() == Mode::Hard
     }
 
     /// Whether somebody waits, behind whom others must queue up.
@@ -97,8 +98,8 @@ impl Shared {
 
     /// The refusal of a budget that was closed.
     pub(crate) fn refused_closed(&self) -> Result<(), Rejection> {
-        match self.closed.load(Ordering::Acquire) {
-            true => Err(Rejection::new(Reason::TokenBudget, When::Unknown)),
+        match self.modes.is_closed() {
+            true => Err(Rejection::new(Reason::Overloaded, When::Never)),
             false => Ok(()),
         }
     }
@@ -110,17 +111,19 @@ impl Shared {
         now: u64,
     ) -> Result<Reserved, Rejection> {
         self.refused_closed()?;
-        let result = match self.has_waiters() && !self.is_soft() {
+        let mode = self.modes.mode();
+        let result = match self.has_waiters() && mode == Mode::Hard {
             false => self.reserve(demand, now, true),
             true => self.reserve_after_waiters(demand, now),
         };
-        match result {
-            Ok(at) => Ok(Reserved::new(Arc::clone(self), demand, at, false)),
-            Err(_) if self.is_soft() => {
-                let at = self.force(demand, now);
-                Ok(Reserved::new(Arc::clone(self), demand, at, true))
+        let reserved = |at| Reserved::new(Arc::clone(self), demand, at);
+        match (result, mode) {
+            (Ok(at), _) => Ok(reserved(at)),
+            (Err(_), Mode::Soft) => Ok(reserved(self.force(demand, now)).shadowed()),
+            (Err(_), Mode::Shadow) => Ok(reserved(now).shadowed().spending_nothing()),
+            (Err(refused), Mode::Hard) => {
+                Err(self.rejection(demand, Reason::TokenBudget, &refused))
             }
-            Err(refused) => Err(self.rejection(demand, Reason::TokenBudget, &refused)),
         }
     }
 
@@ -131,7 +134,7 @@ impl Shared {
             wait: 0,
             deadline: u64::MAX,
         };
-        match self.in_room(|room| room.arrive(&self, arrival, usize::MAX, now)) {
+        match self.in_room(|room| room.arrive(&mut &*self, arrival, usize::MAX, now)) {
             Turn::Granted { at } => Ok(at),
             Turn::Refused(_, refused) => {
                 self.count_refusal(demand, now);
@@ -139,7 +142,7 @@ impl Shared {
             }
             // Nobody waits for no time at all: what is not granted is refused above.
             Turn::At { ticket, .. } => {
-                self.in_room(|room| room.leave(&self, ticket, now));
+                self.in_room(|room| room.leave(&mut &*self, ticket, now));
                 self.reserve(demand, now, true)
             }
         }
@@ -198,7 +201,7 @@ impl Shared {
         let mut step = Step::lock(&self.scopes, keys, now);
         step.settle(reserved, used, at);
         let now = self.unlock(step, keys);
-        self.announce(now);
+        self.announce(Some(keys[0]), now);
     }
 
     /// Ends a step, and tells outside its locks what it led to.
@@ -217,9 +220,9 @@ impl Shared {
     }
 
     /// Tells those who wait that room may have become free.
-    pub(crate) fn announce(&self, now: u64) {
+    pub(crate) fn announce(&self, key: Option<KeyHash>, now: u64) {
         if self.has_waiters() {
-            self.in_room(|room| room.changed(&self, now));
+            self.in_room(|room| room.changed(&mut &*self, key, now));
         }
         self.wake_subscribers();
     }
@@ -247,22 +250,25 @@ impl Shared {
         rejection.by(limit).violating(refused.violated)
     }
 
-    /// The scope that a quota belongs to, and what it counts.
-    pub(crate) fn scope_of(&self, quota: usize) -> Option<(usize, Dimension)> {
+    /// The scope that a quota belongs to by which a key was refused, and what it counts.
+    pub(crate) fn scope_of(&self, quota: usize, key: KeyHash) -> Option<(usize, Dimension)> {
         let mut number = quota;
         for (index, scope) in self.scopes.iter().enumerate() {
             let rules = scope.rules();
-            if let Some(limit) = rules.limits.get(number) {
+            let limits = &rules
+                .of(if index == 0 { key } else { KeyHash::EVERYONE })
+                .limits;
+            if let Some(limit) = limits.get(number) {
                 return Some((index, limit.dimension));
             }
-            number -= rules.limits.len();
+            number -= limits.len();
         }
         None
     }
 }
 
-impl Ledger for &Shared {
-    fn reserve(&self, demand: &BudgetDemand, now: u64) -> Result<u64, Refused> {
+impl Reserve for &Shared {
+    fn reserve(&mut self, demand: &BudgetDemand, now: u64) -> Result<u64, Refused> {
         // Alerts of waiters are told when they settle: the room's lock is held here.
         let mut step = Step::lock(&self.scopes, &demand.keys, now);
         step.check(&demand.amounts)?;
@@ -270,13 +276,36 @@ impl Ledger for &Shared {
         Ok(step.now)
     }
 
+    fn is_global(&self, scope: usize) -> bool {
+        Shared::is_global(self, scope)
+    }
+
+    fn room_for_all(&mut self, amounts: &Amounts, now: u64) -> u64 {
+        let Some(all) = self.scopes.last().filter(|scope| scope.global) else {
+            return now;
+        };
+        let bucket = all.lock(KeyHash::EVERYONE);
+        let now = now.max(bucket.latest);
+        match bucket.look(bucket.find(KeyHash::EVERYONE)) {
+            (rules, Some(balance)) => balance.earliest(rules, amounts, now),
+            (_, None) => now,
+        }
+    }
+}
+
+impl Ledger for &Shared {
     fn give_back(&self, demand: &BudgetDemand, at: u64, now: u64) {
         let mut step = Step::lock(&self.scopes, &demand.keys, now);
         step.settle(&demand.amounts, &Amounts::NOTHING, at);
     }
 
+    fn has_one_scope(&self) -> bool {
+        self.scopes.len() == 1
+    }
+
     fn forecast(&self, now: u64) -> Forecast<'_> {
-        Forecast::new(self.scopes.len(), move |scope, key: KeyHash| {
+        let global = self.scopes.iter().map(|scope| scope.global).collect();
+        Forecast::new(global, move |scope, key: KeyHash| {
             let mut bucket = self.scopes[scope].lock(key);
             bucket.latest = bucket.latest.max(now);
             let slot = bucket.find(key);

@@ -22,8 +22,8 @@ pub(crate) struct Refused {
     pub(crate) quota: u8,
     /// All quotas that refuse, a bit each.
     pub(crate) violated: u16,
-    /// The scopes whose quotas refuse, a bit each.
-    pub(crate) scopes: u8,
+    /// The scope of the quota that decides.
+    pub(crate) scope: usize,
 }
 
 impl Refused {
@@ -152,7 +152,7 @@ impl<'a> Step<'a> {
                 let (rules, balance) = bucket.open(slot, now);
                 crossed.look(balance, rules, thresholds, (keys[index], offset), now);
             }
-            offset += bucket.rules.limits.len();
+            offset += bucket.rules.of(keys[index]).limits.len();
         }
         crossed
     }
@@ -162,10 +162,15 @@ fn exceeds(used: &Amounts, reserved: &Amounts) -> bool {
     Dimension::all().any(|dimension| used.get(dimension) > reserved.get(dimension))
 }
 
-fn worse(held: Option<Refused>, refused: balance::Refused, scope: usize, offset: usize) -> Refused {
+/// Of two refusals the one with the longer wait decides.
+pub(crate) fn worse(
+    held: Option<Refused>,
+    refused: balance::Refused,
+    scope: usize,
+    offset: usize,
+) -> Refused {
     let bits = u32::try_from(offset).unwrap_or(u32::MAX);
     let violated = refused.violated.unbounded_shl(bits);
-    let scopes = 1 << scope;
     let when = match refused.when {
         algorithm::When::After(wait) => When::After(wait),
         algorithm::When::Never => When::Never,
@@ -173,7 +178,6 @@ fn worse(held: Option<Refused>, refused: balance::Refused, scope: usize, offset:
     match held {
         Some(held) if rank(held.when) >= rank(when) => Refused {
             violated: held.violated | violated,
-            scopes: held.scopes | scopes,
             ..held
         },
         held => Refused {
@@ -182,7 +186,7 @@ fn worse(held: Option<Refused>, refused: balance::Refused, scope: usize, offset:
                 .quota
                 .saturating_add(u8::try_from(offset).unwrap_or(u8::MAX)),
             violated: violated | held.map_or(0, |held| held.violated),
-            scopes: scopes | held.map_or(0, |held| held.scopes),
+            scope,
         },
     }
 }

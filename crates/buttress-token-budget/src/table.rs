@@ -182,6 +182,13 @@ impl Scope {
         Arc::clone(&self.current.lock())
     }
 
+    /// The limits of single keys.
+    pub(crate) fn overrides(&self) -> Vec<(KeyHash, Vec<Limit>)> {
+        let rules = self.rules();
+        let limits = |(key, rules): (&KeyHash, &ScopeRules)| (*key, rules.limits.to_vec());
+        rules.overrides.iter().map(limits).collect()
+    }
+
     pub(crate) fn limits(&self) -> Vec<Limit> {
         self.rules().limits.to_vec()
     }
@@ -218,11 +225,10 @@ impl Bucket {
     /// What a key has spent, and under which rules.
     #[inline]
     pub(crate) fn look(&self, slot: Slot) -> (&ScopeRules, Option<&Balance>) {
-        let balance = match slot {
-            Slot::Found(slot) => Some(&self.balances[slot]),
-            Slot::New(_) => None,
-        };
-        (&self.rules, balance)
+        match slot {
+            Slot::Found(slot) => (self.rules.of(self.keys[slot]), Some(&self.balances[slot])),
+            Slot::New(key) => (self.rules.of(key), None),
+        }
     }
 
     /// As [`look`](Self::look), to spend; a new key takes a place.
@@ -232,15 +238,15 @@ impl Bucket {
             Slot::Found(slot) => slot,
             Slot::New(key) => self.enter(key, now),
         };
-        (&self.rules, &mut self.balances[slot])
+        (self.rules.of(self.keys[slot]), &mut self.balances[slot])
     }
 
     fn enter(&mut self, key: KeyHash, now: u64) -> usize {
         let rules = &self.rules;
-        let idle = |balance: &Balance| balance.is_idle(rules, now);
-        let free = self.balances.iter().position(idle);
+        let held = || self.keys.iter().zip(&self.balances);
+        let free = held().position(|(key, balance)| balance.is_idle(rules.of(*key), now));
         let least = || {
-            let debts = self.balances.iter().map(|balance| balance.debt(rules, now));
+            let debts = held().map(|(key, balance)| balance.debt(rules.of(*key), now));
             let least = debts.enumerate().min_by_key(|(_, debt)| *debt);
             least.map_or(0, |(slot, _)| slot)
         };
@@ -257,7 +263,7 @@ impl Bucket {
     /// The keys that owe something.
     pub(crate) fn live(&self, now: u64) -> impl Iterator<Item = (KeyHash, &Balance)> {
         let held = self.keys.iter().copied().zip(&self.balances);
-        held.filter(move |(_, balance)| !balance.is_idle(&self.rules, now))
+        held.filter(move |(key, balance)| !balance.is_idle(self.rules.of(*key), now))
     }
 
     pub(crate) fn forget(&mut self, key: Option<KeyHash>) {
@@ -270,8 +276,8 @@ impl Bucket {
 
     fn change(&mut self, rules: &Arc<ScopeRules>, now: u64) {
         self.latest = self.latest.max(now);
-        for balance in &mut self.balances {
-            balance.convert(&self.rules, rules, self.latest);
+        for (key, balance) in self.keys.iter().zip(&mut self.balances) {
+            balance.convert(self.rules.of(*key), rules.of(*key), self.latest);
         }
         self.rules = Arc::clone(rules);
     }

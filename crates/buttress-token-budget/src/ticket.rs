@@ -42,6 +42,8 @@ pub struct Reserved {
     /// The instant of the reservation, in nanoseconds of the budget's.
     at: u64,
     shadowed: bool,
+    /// It would not have fitted, and was only looked at.
+    spends_nothing: bool,
     /// The upstream has begun to do what it was asked.
     began: bool,
     /// All was given back before the call came to its end.
@@ -49,20 +51,27 @@ pub struct Reserved {
 }
 
 impl Reserved {
-    pub(crate) const fn new(
-        shared: Arc<Shared>,
-        demand: &BudgetDemand,
-        at: u64,
-        shadowed: bool,
-    ) -> Self {
+    pub(crate) const fn new(shared: Arc<Shared>, demand: &BudgetDemand, at: u64) -> Self {
         Self {
             shared,
             demand: *demand,
             at,
-            shadowed,
+            shadowed: false,
+            spends_nothing: false,
             began: false,
             settled: false,
         }
+    }
+
+    /// A hard budget would have refused it.
+    pub(crate) const fn shadowed(mut self) -> Self {
+        self.shadowed = true;
+        self
+    }
+
+    pub(crate) const fn spending_nothing(mut self) -> Self {
+        self.spends_nothing = true;
+        self
     }
 
     /// What is reserved.
@@ -88,6 +97,9 @@ impl Reserved {
         };
         if let Settlement::Exact(usage) = settlement {
             self.learn(&usage, &used);
+        }
+        if self.spends_nothing {
+            return;
         }
         let (shared, now) = (&self.shared, self.shared.nanos(now));
         shared.settle(&self.demand.keys, &reserved, &used, self.at, now);

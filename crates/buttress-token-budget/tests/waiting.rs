@@ -182,5 +182,5 @@ async fn close_refuses_those_who_wait() {
     tokio::task::yield_now().await;
     budget.drain().await;
     let refused = waits.await.unwrap().1.unwrap_err();
-    assert_eq!(refused.reason(), Reason::TokenBudget);
+    assert_eq!(refused.reason(), Reason::Overloaded);
 }
