@@ -16,16 +16,16 @@ use tokio::task::JoinSet;
 use crate::stacks::{PRIORITY, WORKERS};
 
 /// How long a caller waits for an answer.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Ended {
-    pub priority: Priority,
+pub(crate) struct Ended {
+    pub(crate) priority: Priority,
     /// After the first request.
-    pub at: Duration,
-    pub took: Duration,
-    pub served: bool,
+    pub(crate) at: Duration,
+    pub(crate) took: Duration,
+    pub(crate) served: bool,
 }
 
 #[derive(Clone)]
@@ -68,7 +68,7 @@ impl Caller {
 
 /// How many requests a second are served when as many callers as there are workers each send their next
 /// request when the last is answered.
-pub async fn capacity(address: SocketAddr, time: Duration) -> f64 {
+pub(crate) async fn capacity(address: SocketAddr, time: Duration) -> f64 {
     let caller = Caller::new(address);
     let mut callers = JoinSet::new();
     for _ in 0..WORKERS {
@@ -86,7 +86,7 @@ pub async fn capacity(address: SocketAddr, time: Duration) -> f64 {
 }
 
 /// How long critical requests take that come one after the other.
-pub async fn unloaded(address: SocketAddr) -> Vec<Duration> {
+pub(crate) async fn unloaded(address: SocketAddr) -> Vec<Duration> {
     let caller = Caller::new(address);
     let mut took = Vec::new();
     for _ in 0..100 {
@@ -96,7 +96,7 @@ pub async fn unloaded(address: SocketAddr) -> Vec<Duration> {
 }
 
 /// Offers so many requests a second, at random times.
-pub async fn offer(address: SocketAddr, rate: f64, time: Duration) -> Vec<Ended> {
+pub(crate) async fn offer(address: SocketAddr, rate: f64, time: Duration) -> Vec<Ended> {
     let caller = Caller::new(address);
     let mut random = Random(1);
     let mut running = JoinSet::new();

@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let server = Server::start(make())?;
             let rate = capacity * f64::from(times);
             let ended = runtime.block_on(load::offer(server.address(), rate, time));
-            let level = Level::new(stack, times, capacity, unloaded, &ended, time);
+            let level = Level::new(stack, times, capacity, &unloaded, &ended, time);
             writeln!(output, "{}", report::row(&level))?;
             levels.push(level);
         }

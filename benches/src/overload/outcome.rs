@@ -11,32 +11,32 @@ const WARM_UP: Duration = Duration::from_secs(2);
 
 /// One stack under one load.
 #[derive(Clone, Debug)]
-pub struct Level {
-    pub stack: &'static str,
+pub(crate) struct Level {
+    pub(crate) stack: &'static str,
     /// How often the capacity was offered.
-    pub times: u32,
+    pub(crate) times: u32,
     /// Served a second, over what can be.
-    pub goodput: f64,
+    pub(crate) goodput: f64,
     /// By priority, the least urgent first.
-    pub classes: Vec<Class>,
+    pub(crate) classes: Vec<Class>,
     /// How long critical requests take when nothing else is there: the slowest but one in a hundred.
-    pub unloaded: Duration,
+    pub(crate) unloaded: Duration,
 }
 
 /// What came of the requests of a priority.
 #[derive(Clone, Copy, Debug)]
-pub struct Class {
+pub(crate) struct Class {
     /// Served a second.
-    pub goodput: f64,
+    pub(crate) goodput: f64,
     /// Of those that were asked for.
-    pub share: f64,
+    pub(crate) share: f64,
     /// How long the served took.
-    pub p50: Duration,
-    pub p99: Duration,
+    pub(crate) p50: Duration,
+    pub(crate) p99: Duration,
 }
 
 impl Level {
-    pub fn new(
+    pub(crate) fn new(
         stack: &'static str,
         times: u32,
         capacity: f64,
@@ -70,7 +70,7 @@ impl Level {
         }
     }
 
-    pub fn class(&self, priority: Priority) -> &Class {
+    pub(crate) fn class(&self, priority: Priority) -> &Class {
         let place = Priority::ALL.iter().position(|other| *other == priority);
         &self.classes[place.expect("all are there")]
     }

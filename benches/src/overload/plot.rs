@@ -10,19 +10,19 @@ const PANEL: f64 = LEFT + WIDTH + 20.0;
 const COLOURS: [&str; 4] = ["#0b6e4f", "#c1440e", "#3465a4", "#8a6d3b"];
 
 /// One chart: a line for each series over the same marks.
-pub struct Chart {
-    pub title: &'static str,
+pub(crate) struct Chart {
+    pub(crate) title: &'static str,
     /// What the lowest line and the highest stand for.
-    pub most: f64,
+    pub(crate) most: f64,
     /// Where horizontal lines are drawn.
-    pub ticks: Vec<f64>,
+    pub(crate) ticks: Vec<f64>,
     /// A line that a figure should reach or keep below, if any.
-    pub aim: Option<f64>,
-    pub series: Vec<Vec<f64>>,
+    pub(crate) aim: Option<f64>,
+    pub(crate) series: Vec<Vec<f64>>,
 }
 
 /// The charts side by side, and under them the names of the series.
-pub fn draw(charts: &[Chart], marks: &[String], names: &[&str]) -> String {
+pub(crate) fn draw(charts: &[Chart], marks: &[String], names: &[&str]) -> String {
     let width = PANEL * charts.len() as f64 + 10.0;
     let height = TOP + HEIGHT + 55.0 + 18.0 * names.len() as f64;
     let mut svg = String::new();

@@ -13,7 +13,7 @@ const BEGIN: &str = "<!-- table -->\n";
 const END: &str = "<!-- end of table -->\n";
 
 /// What was measured where, and the head of the table.
-pub fn head(machine: &str, capacity: f64, time: Duration) -> String {
+pub(crate) fn head(machine: &str, capacity: f64, time: Duration) -> String {
     let service = SERVICE.as_millis();
     let seconds = time.as_secs();
     format!(
@@ -26,7 +26,7 @@ pub fn head(machine: &str, capacity: f64, time: Duration) -> String {
 }
 
 /// A line of the table.
-pub fn row(level: &Level) -> String {
+pub(crate) fn row(level: &Level) -> String {
     let critical = level.class(Priority::Critical);
     let ratio = critical.p99.as_secs_f64() / level.unloaded.as_secs_f64();
     let served = |priority| level.class(priority).goodput;
@@ -45,7 +45,7 @@ pub fn row(level: &Level) -> String {
 }
 
 /// Puts the table where the last one was.
-pub fn replace_table(page: &str, head: &str, levels: &[Level]) -> Result<String, String> {
+pub(crate) fn replace_table(page: &str, head: &str, levels: &[Level]) -> Result<String, String> {
     let missing = |mark: &str| format!("docs/overload.md lacks the line `{}`", mark.trim_end());
     let (before, rest) = page.split_once(BEGIN).ok_or_else(|| missing(BEGIN))?;
     let (_, after) = rest.split_once(END).ok_or_else(|| missing(END))?;
@@ -55,7 +55,7 @@ pub fn replace_table(page: &str, head: &str, levels: &[Level]) -> Result<String,
 }
 
 /// The plot.
-pub fn plots(levels: &[Level]) -> String {
+pub(crate) fn plots(levels: &[Level]) -> String {
     let names: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
     let marks: Vec<_> = LEVELS.iter().map(|times| format!("{times}x")).collect();
     let series = |value: fn(&Level) -> f64| -> Vec<Vec<f64>> {

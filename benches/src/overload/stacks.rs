@@ -1,5 +1,6 @@
 //! The service, and what stands in front of it.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,20 +14,23 @@ use http::header::HeaderName;
 use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower_resilience_adaptive::{AdaptiveLimiterLayer, Aimd};
-use tower_resilience_bulkhead::BulkheadLayer;
+use tower_resilience_bulkhead::{BulkheadLayer, BulkheadServiceError};
 
 /// How many requests the service works on at a time.
-pub const WORKERS: usize = 12;
+pub(crate) const WORKERS: usize = 12;
 /// How long each takes.
-pub const SERVICE: Duration = Duration::from_millis(50);
+pub(crate) const SERVICE: Duration = Duration::from_millis(50);
 /// How many requests wait.
 const WAITING: usize = 100;
 
 /// The field that says how urgent a request is.
-pub const PRIORITY: HeaderName = HeaderName::from_static("x-priority");
+pub(crate) const PRIORITY: HeaderName = HeaderName::from_static("x-priority");
+
+/// Makes an app.
+type Make = fn() -> Router;
 
 /// What is measured, and how it is made.
-pub const ALL: [(&str, fn() -> Router); 4] = [
+pub(crate) const ALL: [(&str, Make); 4] = [
     ("PriorityQueueLayer", priority_queue),
     ("tower: LoadShed, Buffer, ConcurrencyLimit", tower),
     ("tower-resilience: bulkhead", bulkhead),
@@ -34,7 +38,7 @@ pub const ALL: [(&str, fn() -> Router); 4] = [
 ];
 
 /// The service alone. Who comes while all workers are busy waits there, however long that is.
-pub fn service() -> Router {
+pub(crate) fn service() -> Router {
     let workers = Arc::new(Semaphore::new(WORKERS));
     let work = async move || {
         let worker = workers.acquire().await;
@@ -79,7 +83,9 @@ fn bulkhead() -> Router {
         .build()
         .expect("settings of its documentation");
     let stack = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(refuse))
+        .layer(HandleErrorLayer::new(
+            async |_: BulkheadServiceError<Infallible>| StatusCode::SERVICE_UNAVAILABLE,
+        ))
         .layer(layer);
     service().route_layer(stack)
 }
