@@ -306,7 +306,10 @@ impl<G: Policy> PriorityQueue<G> {
     /// A place, without the lock, if nobody waits and nothing but the count decides.
     #[inline]
     fn take_free(&self, demand: &QueueDemand<G::Demand>, now: &Now) -> Option<Place> {
-        if demand.deadline.is_some_and(|deadline| deadline <= now.get()) {
+        if demand
+            .deadline
+            .is_some_and(|deadline| deadline <= now.get())
+        {
             return None;
         }
         Some(Place {

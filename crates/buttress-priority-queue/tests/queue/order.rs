@@ -278,9 +278,7 @@ fn a_priority_has_its_part_of_the_capacity_and_nobody_is_pushed_out_of_it() {
         capacity: 4,
         ..Settings::new(1)
     };
-    let settings = settings
-        .capacity_of(&High, 2)
-        .capacity_of(&Low, 2);
+    let settings = settings.capacity_of(&High, 2).capacity_of(&Low, 2);
     let queue = PriorityQueue::new(settings).unwrap();
     let ask = |priority| call(&queue, QueueDemand::new(priority));
     let running = ask(Low);
