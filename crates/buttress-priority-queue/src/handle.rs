@@ -11,6 +11,7 @@ use buttress_core::{Admission, Now, Permit, Policy, Reason, Rejection, Verdict, 
 
 use crate::blocked::Lines;
 use crate::demand::{NoGate, QueueDemand};
+use crate::free_places::FreePlaces;
 use crate::gates::Gates;
 use crate::limit::{Limit, Reading, Sample};
 use crate::priority::Urgency;
@@ -48,6 +49,7 @@ struct Shared<G: Policy> {
     gates: Gates<G>,
     /// Whether there is anything to ask, and so anybody who could call in between.
     gated: bool,
+    free: FreePlaces,
     state: Mutex<State<G>>,
     epoch: Instant,
 }
@@ -106,12 +108,15 @@ impl<G: Policy> PriorityQueue<G> {
         let shared = Shared {
             gates: Gates::new(gates),
             gated,
-            state: Mutex::new(State::new(settings)),
+            free: FreePlaces::new(),
+            state: Mutex::new(State::new(settings, gated)),
             epoch: now(),
         };
-        Ok(Self {
+        let queue = Self {
             shared: Arc::new(shared),
-        })
+        };
+        queue.enter(&Now::new(), |_, _, _| ());
+        Ok(queue)
     }
 
     /// Waits for a place. Dropping the future leaves the queue; dropping the permit gives the place back.
@@ -137,7 +142,7 @@ impl<G: Policy> PriorityQueue<G> {
         let state = self.shared.state.lock();
         QueueStatus {
             limit: state.limit,
-            in_flight: state.in_flight,
+            in_flight: self.shared.free.taken().unwrap_or(state.in_flight),
             depth: (0..state.settings.levels)
                 .map(|level| state.queue.depth(level))
                 .collect(),
@@ -175,6 +180,7 @@ impl<G: Policy> PriorityQueue<G> {
             state.by_partition.resize(settings.partitions.len(), 0);
             state.limit = settings.limit.get();
             state.settings = settings;
+            state.is_counting = state.settings.is_counting() && !self.shared.gated;
             state.advance(gates, step, false);
         });
         Ok(())
@@ -184,6 +190,7 @@ impl<G: Policy> PriorityQueue<G> {
     pub fn set_limit(&self, limit: impl Into<Limit>) {
         self.enter(&Now::new(), |state, gates, step| {
             state.settings.limit = limit.into();
+            state.is_counting = state.settings.is_counting() && !self.shared.gated;
             state.set_limit(gates, state.settings.limit.get(), step);
         });
     }
@@ -247,6 +254,7 @@ impl<G: Policy> PriorityQueue<G> {
     ) -> R {
         let Shared {
             gates,
+            free,
             state,
             epoch,
             ..
@@ -255,11 +263,19 @@ impl<G: Policy> PriorityQueue<G> {
         let busy = self.busy();
         let (result, wakers) = {
             let mut state = state.lock();
+            if let Some(taken) = free.take_up() {
+                state.in_flight = taken;
+            }
             let result = decide(&mut state, gates, &step);
-            (result, std::mem::take(&mut state.wakers))
+            if state.only_counts() {
+                free.lay_down(state.in_flight, state.limit);
+            }
+            (result, state.wakers.take())
         };
         drop(busy);
-        wakers.wake();
+        if let Some(wakers) = wakers {
+            wakers.wake();
+        }
         result
     }
 
@@ -287,7 +303,27 @@ impl<G: Policy> PriorityQueue<G> {
         }
     }
 
+    /// A place, without the lock, if nobody waits and nothing but the count decides.
+    #[inline]
+    fn take_free(&self, demand: &QueueDemand<G::Demand>, now: &Now) -> Option<Place> {
+        if demand
+            .deadline
+            .is_some_and(|deadline| deadline <= now.get())
+        {
+            return None;
+        }
+        Some(Place {
+            partition: demand.partition,
+            in_flight: self.shared.free.take()?,
+            since: None,
+        })
+    }
+
+    #[inline]
     pub(crate) fn give_back(&self, place: Place, now: &Now) {
+        if self.shared.free.give_back() {
+            return;
+        }
         self.enter(now, |state, gates, step| {
             state.give_back(gates, place, step);
         });
@@ -313,6 +349,11 @@ impl<G: Policy> Admission for PriorityQueue<G> {
 
     #[inline]
     fn admit(&self, demand: Self::Demand, now: &Now) -> Verdict<QueueTicket<G>, QueueWait<G>> {
+        if let Some(place) = self.take_free(&demand, now) {
+            let queue = self.clone();
+            let ticket = QueueTicket::new(queue, demand.gates, Permit::exempt(), place);
+            return Verdict::Now(Ok(Permit::new(ticket)));
+        }
         let arrived = self.enter(now, |state, gates, step| state.arrive(gates, demand, step));
         match self.answer(arrived) {
             Ok(answer) => Verdict::Now(answer),

@@ -46,6 +46,7 @@ mod drain_rate;
 mod fair;
 #[cfg(feature = "http")]
 mod fields;
+mod free_places;
 mod gates;
 mod handle;
 mod layer;

@@ -72,6 +72,11 @@ impl Settings {
         self
     }
 
+    /// Whether nothing but the number of places in flight decides as long as nobody waits.
+    pub(crate) fn is_counting(&self) -> bool {
+        !self.limit.is_adaptive() && self.reserve.is_none() && self.partitions.is_empty()
+    }
+
     /// How many of this level may wait.
     pub(crate) fn most_of(&self, level: u8) -> usize {
         let mut capacities = self.capacities.iter();

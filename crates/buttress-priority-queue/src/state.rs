@@ -95,6 +95,8 @@ pub(crate) struct State<G: Policy> {
     pub(crate) limit: u32,
     pub(crate) in_flight: u32,
     pub(crate) by_partition: Vec<u32>,
+    /// Whether nothing but their number decides as long as nobody waits.
+    pub(crate) is_counting: bool,
     pub(crate) paused: bool,
     pub(crate) door: Door,
     /// The waiter that has the timer and hears the gates, and when its timer ends.
@@ -118,6 +120,13 @@ pub(crate) struct Wakers {
 }
 
 impl Wakers {
+    /// All of them, if there are any.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<Self> {
+        let is_empty = self.first.is_none() && self.discarded.is_empty();
+        (!is_empty).then(|| std::mem::take(self))
+    }
+
     pub(crate) fn push(&mut self, waker: Waker) {
         match self.first {
             None => self.first = Some(waker),
@@ -138,7 +147,7 @@ impl Wakers {
 }
 
 impl<G: Policy> State<G> {
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings, gated: bool) -> Self {
         Self {
             queue: Queue::new(settings.rules()),
             lines: Lines::default(),
@@ -146,6 +155,7 @@ impl<G: Policy> State<G> {
             limit: settings.limit.get(),
             in_flight: 0,
             by_partition: vec![0; settings.partitions.len()],
+            is_counting: settings.is_counting() && !gated,
             paused: false,
             door: Door::Open,
             attendant: None,
@@ -156,6 +166,13 @@ impl<G: Policy> State<G> {
             drained: Vec::new(),
             settings,
         }
+    }
+
+    /// Whether places can be taken and given back without looking at anything but their number.
+    #[inline]
+    pub(crate) fn only_counts(&self) -> bool {
+        let nobody_waits = self.queue.is_empty() && self.drained.is_empty();
+        self.is_counting && nobody_waits && !self.paused && self.door == Door::Open
     }
 
     pub(crate) fn may_grant(&self) -> bool {

@@ -225,3 +225,77 @@ fn what_the_gates_tell_while_somebody_arrives_is_heard() {
         assert_eq!((queue.status().in_flight, gate.in_flight()), (0, 0));
     });
 }
+
+#[test]
+fn two_who_come_at_once_for_one_place_get_it_one_after_the_other() {
+    model(|| {
+        let queue = queue(10);
+        let come = |queue: &PriorityQueue| match queue
+            .admit(QueueDemand::new(Priority::Medium), &Now::new())
+        {
+            Verdict::Now(answer) => Ok(answer.unwrap()),
+            Verdict::Later(wait) => Err(Waiter::new(wait)),
+        };
+        let other = queue.clone();
+        let other = thread::spawn(move || come(&other));
+        let mine = come(&queue);
+        let theirs = other.join().unwrap();
+        assert_eq!(queue.status().in_flight, 1, "never above the limit");
+        let (place, mut waiter) = match (mine, theirs) {
+            (Ok(place), Err(waiter)) | (Err(waiter), Ok(place)) => (place, waiter),
+            _ => panic!("one of two has the place"),
+        };
+        drop(place);
+        assert!(waiter.is_admitted());
+        drop(waiter);
+        rest(&queue);
+    });
+}
+
+#[test]
+fn pausing_while_somebody_comes_and_somebody_goes_loses_nobody() {
+    model(|| {
+        let queue = PriorityQueue::new(Settings::new(2)).unwrap();
+        let running = place(&queue);
+        let pauser = queue.clone();
+        let pauser = thread::spawn(move || {
+            pauser.pause();
+            drop(running);
+        });
+        let verdict = queue.admit(QueueDemand::new(Priority::Medium), &Now::new());
+        pauser.join().unwrap();
+        match verdict {
+            Verdict::Now(answer) => {
+                assert_eq!(queue.status().in_flight, 1);
+                drop(answer);
+            }
+            Verdict::Later(wait) => {
+                let mut waiter = Waiter::new(wait);
+                assert!(!waiter.is_admitted(), "nobody goes while it is paused");
+                queue.resume();
+                assert!(waiter.is_admitted());
+            }
+        }
+        rest(&queue);
+    });
+}
+
+#[test]
+fn the_last_to_go_while_somebody_drains_ends_the_drain() {
+    model(|| {
+        let queue = queue(10);
+        let running = place(&queue);
+        let giver = thread::spawn(move || drop(running));
+        let mut drained = Box::pin(queue.drain());
+        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut look = || drained.as_mut().poll(&mut Context::from_waker(&waker));
+        let first = look();
+        giver.join().unwrap();
+        if first.is_pending() {
+            assert!(woken.0.load(Ordering::SeqCst) > 0);
+            assert!(look().is_ready());
+        }
+        rest(&queue);
+    });
+}

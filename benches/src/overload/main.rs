@@ -1,0 +1,69 @@
+//! What becomes of a service that is offered more than it can serve, over real HTTP on loopback.
+//!
+//! `cargo run --release -p buttress-benches --bin overload [-- SECONDS]` takes some minutes, prints a table,
+//! and writes it to `docs/overload.md` and a plot of it to `docs/overload.svg`.
+//!
+//! Twelve workers take 50 ms for a request each. That is time of timers and not of processors, as load
+//! generator and server share one machine.
+
+mod load;
+mod outcome;
+mod plot;
+mod report;
+mod stacks;
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::Duration;
+use std::{env, fs};
+
+use buttress_benches::machine;
+use buttress_benches::server::Server;
+
+use crate::outcome::Level;
+
+/// Times the capacity.
+const LEVELS: [u32; 4] = [1, 2, 5, 10];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let seconds = match env::args().nth(1) {
+        Some(text) => text.parse().map_err(|error| {
+            format!("the seconds of a level are `{text}` ({error}); give a number such as 12")
+        })?,
+        None => 12,
+    };
+    let time = Duration::from_secs(u64::max(seconds, 4));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let mut output = io::stdout().lock();
+    let bare = Server::start(stacks::service())?;
+    let capacity = runtime.block_on(load::capacity(bare.address(), time));
+    drop(bare);
+    let head = report::head(&machine::describe(), capacity, time);
+    writeln!(output, "{head}")?;
+    let mut levels: Vec<Level> = Vec::new();
+    for (stack, make) in stacks::ALL {
+        let server = Server::start(make())?;
+        let unloaded = runtime.block_on(load::unloaded(server.address()));
+        drop(server);
+        for times in LEVELS {
+            // Nothing is left over from one level to the next.
+            let server = Server::start(make())?;
+            let rate = capacity * f64::from(times);
+            let ended = runtime.block_on(load::offer(server.address(), rate, time));
+            let level = Level::new(stack, times, capacity, &unloaded, &ended, time);
+            writeln!(output, "{}", report::row(&level))?;
+            levels.push(level);
+        }
+    }
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    fs::write(docs.join("overload.svg"), report::plots(&levels))?;
+    let page = docs.join("overload.md");
+    let text = report::replace_table(&fs::read_to_string(&page)?, &head, &levels)?;
+    fs::write(&page, text)?;
+    writeln!(output, "written to docs/overload.md and docs/overload.svg")?;
+    Ok(())
+}
