@@ -15,14 +15,20 @@ mod kind;
 mod latency;
 mod layer;
 pub mod names;
+mod observer;
 mod once_table;
 mod protocol;
+mod registry;
+mod sampled;
 mod series;
 mod service;
 mod shared;
 mod sink;
 mod snapshot;
 mod spans;
+mod tally;
+#[cfg(feature = "tracing")]
+mod traced;
 
 #[cfg(feature = "http")]
 pub use body::MeasuredBody;
@@ -34,6 +40,11 @@ pub use grpc::Grpc;
 pub use http::Http;
 pub use latency::Percentiles;
 pub use layer::{DEFAULT_LABEL_SETS, MetricsHandle, MetricsLayer};
+pub use observer::{LayerMetrics, LayerSnapshot};
 pub use protocol::{Answered, Calls, Protocol};
+pub use registry::Metrics;
+pub use sampled::Number;
 pub use service::Measured;
 pub use snapshot::RequestMetrics;
+#[cfg(feature = "tracing")]
+pub use traced::{Target, Traced};

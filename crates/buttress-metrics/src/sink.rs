@@ -28,9 +28,9 @@ impl Sink {
     pub(crate) fn with<T>(&self, f: impl FnOnce(&dyn Recorder) -> T) -> Option<T> {
         match &self.0 {
             Some(recorder) => Some(f(&**recorder)),
-            None => metrics::with_recorder(|recorder| {
-                (size_of_val(recorder) != 0).then(|| f(recorder))
-            }),
+            None => {
+                metrics::with_recorder(|recorder| (size_of_val(recorder) != 0).then(|| f(recorder)))
+            }
         }
     }
 }
