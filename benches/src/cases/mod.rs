@@ -7,6 +7,7 @@ mod http;
 mod layer;
 mod limiter;
 mod many_keys;
+mod metrics;
 mod peers;
 mod queue;
 mod retry;
@@ -37,6 +38,9 @@ pub const ONE_THREAD: &[Make] = &[
     queue::on_a_runtime,
     queue::contended,
     queue::held_back,
+    metrics::plain,
+    metrics::observed,
+    metrics::http,
 ];
 
 /// Groups that need several threads.

@@ -119,6 +119,14 @@ impl Observe for () {
     fn event(&self, _: Event) {}
 }
 
+/// Both hear every event.
+impl<A: Observe, B: Observe> Observe for (A, B) {
+    fn event(&self, event: Event) {
+        self.0.event(event);
+        self.1.event(event);
+    }
+}
+
 impl<O: Observe + ?Sized> Observe for Arc<O> {
     fn event(&self, event: Event) {
         (**self).event(event);

@@ -126,6 +126,12 @@ impl<T: Ticket> Permit<T> {
         self.0.as_ref()
     }
 
+    /// The ticket, to be told more than every ticket hears.
+    #[inline]
+    pub const fn ticket_mut(&mut self) -> Option<&mut T> {
+        self.0.as_mut()
+    }
+
     /// Tells the ticket of the response's head.
     #[inline]
     pub fn head(&mut self, outcome: Outcome, now: &Now) {

@@ -76,8 +76,8 @@ mod place;
 #[cfg(feature = "http")]
 mod respond;
 mod room;
-#[cfg(feature = "persist")]
 mod sample;
+#[cfg(feature = "persist")]
 mod saved;
 mod share;
 mod shared;

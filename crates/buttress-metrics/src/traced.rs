@@ -1,0 +1,221 @@
+//! What layers decide, as events of `tracing`.
+
+use std::borrow::Cow;
+
+use buttress_core::{Event, Observe};
+use tracing::{Level, Span};
+
+/// Which layer an event comes from: the event's target, so that `RUST_LOG=buttress_rate_limit=debug` chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Target {
+    /// `buttress_rate_limit`.
+    RateLimit,
+    /// `buttress_token_budget`.
+    TokenBudget,
+    /// `buttress_circuit_breaker`.
+    CircuitBreaker,
+    /// `buttress_priority_queue`.
+    PriorityQueue,
+    /// `buttress_retry`.
+    Retry,
+    /// `buttress_timeout`.
+    Timeout,
+}
+
+impl Target {
+    /// The target's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RateLimit => "buttress_rate_limit",
+            Self::TokenBudget => "buttress_token_budget",
+            Self::CircuitBreaker => "buttress_circuit_breaker",
+            Self::PriorityQueue => "buttress_priority_queue",
+            Self::Retry => "buttress_retry",
+            Self::Timeout => "buttress_timeout",
+        }
+    }
+}
+
+/// Writes what a layer decides as events of `tracing`: an [`Observe`] for every layer.
+///
+/// | level | what |
+/// |---|---|
+/// | `warn` | a circuit has opened, a quota was used to a threshold of 100 % or more |
+/// | `info` | every other change of state, other thresholds |
+/// | `debug` | refusals, retries, hedges, probes, attempts that are given up, requests that left the queue, what shadow mode let through |
+/// | `trace` | admissions, waits, ends |
+///
+/// Inside a span of [`MetricsLayer::spans`](crate::MetricsLayer) the decision is also written into the span's
+/// fields: `admitted_by`, `refused_by`, `refused`, `waited`, `retries`.
+///
+/// ```
+/// use buttress_metrics::{Metrics, Target, Traced};
+/// use buttress_rate_limit::{Quota, RateLimitLayer};
+///
+/// let metrics = Metrics::new();
+/// let observers = (metrics.layer("rate_limit"), Traced::new(Target::RateLimit, "rate_limit"));
+/// let layer = RateLimitLayer::new(Quota::per_second(10)).observe(observers);
+/// # let _ = layer;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Traced {
+    target: Target,
+    name: Cow<'static, str>,
+}
+
+impl Traced {
+    /// Writes under a target; the name is the field `layer`.
+    #[must_use]
+    pub fn new(target: Target, name: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            target,
+            name: name.into(),
+        }
+    }
+}
+
+// A target is part of what `tracing` knows of a place in the code, so every target has its own.
+macro_rules! tell {
+    ($target:expr, $level:expr, $($fields:tt)+) => {
+        match $target {
+            Target::RateLimit => tracing::event!(target: "buttress_rate_limit", $level, $($fields)+),
+            Target::TokenBudget => tracing::event!(target: "buttress_token_budget", $level, $($fields)+),
+            Target::CircuitBreaker => {
+                tracing::event!(target: "buttress_circuit_breaker", $level, $($fields)+)
+            }
+            Target::PriorityQueue => {
+                tracing::event!(target: "buttress_priority_queue", $level, $($fields)+)
+            }
+            Target::Retry => tracing::event!(target: "buttress_retry", $level, $($fields)+),
+            Target::Timeout => tracing::event!(target: "buttress_timeout", $level, $($fields)+),
+        }
+    };
+}
+
+impl Observe for Traced {
+    fn event(&self, event: Event) {
+        let (target, layer) = (self.target, &*self.name);
+        match event {
+            Event::Admitted { shadowed: true } => {
+                tell!(
+                    target,
+                    Level::DEBUG,
+                    layer,
+                    "would have been refused, but for shadow mode"
+                );
+            }
+            Event::Admitted { .. } => {
+                Span::current().record("admitted_by", layer);
+                tell!(target, Level::TRACE, layer, "admitted");
+            }
+            Event::Probing => tell!(target, Level::DEBUG, layer, "probing"),
+            Event::Rejected(rejection) => {
+                let reason = rejection.reason().as_str();
+                Span::current()
+                    .record("refused_by", layer)
+                    .record("refused", reason);
+                let retry_after = rejection.retry_after().map(|wait| wait.as_secs_f64());
+                tell!(target, Level::DEBUG, layer, reason, retry_after, "refused");
+            }
+            Event::Queued => tell!(target, Level::TRACE, layer, "waits"),
+            Event::Waited(waited) => {
+                let waited = waited.as_secs_f64();
+                Span::current().record("waited", waited);
+                tell!(target, Level::TRACE, layer, waited, "has waited");
+            }
+            Event::Left => tell!(target, Level::DEBUG, layer, "left while it waited"),
+            Event::Head(outcome) => {
+                tell!(target, Level::TRACE, layer, ?outcome, "the head has come");
+            }
+            Event::Ended(end) => tell!(target, Level::TRACE, layer, ?end, "ended"),
+            Event::Hedged => tell!(target, Level::DEBUG, layer, "hedged"),
+            seldom => self.seldom(seldom),
+        }
+    }
+}
+
+impl Traced {
+    fn seldom(&self, event: Event) {
+        let (target, layer) = (self.target, &*self.name);
+        match event {
+            Event::StateChanged { key, from, to } if to == "open" => {
+                tell!(
+                    target,
+                    Level::WARN,
+                    layer,
+                    ?key,
+                    from,
+                    to,
+                    "the circuit has opened"
+                );
+            }
+            Event::StateChanged { key, from, to } => {
+                tell!(
+                    target,
+                    Level::INFO,
+                    layer,
+                    ?key,
+                    from,
+                    to,
+                    "the state has changed"
+                );
+            }
+            Event::Retrying {
+                attempt,
+                cause,
+                pause,
+            } => {
+                Span::current().record("retries", attempt);
+                let pause = pause.as_secs_f64();
+                tell!(
+                    target,
+                    Level::DEBUG,
+                    layer,
+                    attempt,
+                    ?cause,
+                    pause,
+                    "retrying"
+                );
+            }
+            Event::GivenUp {
+                attempt,
+                cause,
+                reason,
+            } => {
+                let reason = reason.as_str();
+                tell!(
+                    target,
+                    Level::DEBUG,
+                    layer,
+                    attempt,
+                    ?cause,
+                    reason,
+                    "given up"
+                );
+            }
+            Event::Threshold { limit, percent } if percent >= 100 => {
+                tell!(
+                    target,
+                    Level::WARN,
+                    layer,
+                    ?limit,
+                    percent,
+                    "the quota is used up"
+                );
+            }
+            Event::Threshold { limit, percent } => {
+                tell!(
+                    target,
+                    Level::INFO,
+                    layer,
+                    ?limit,
+                    percent,
+                    "the quota is used to a threshold"
+                );
+            }
+            other => tell!(target, Level::DEBUG, layer, event = ?other, "event"),
+        }
+    }
+}
