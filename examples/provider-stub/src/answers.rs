@@ -26,14 +26,14 @@ impl Answers {
         // Box and Muller, "A Note on the Generation of Random Normal Deviates", 1958.
         let radius = (-2.0 * draws.unit().ln()).sqrt();
         let normal = radius * (std::f64::consts::TAU * draws.unit()).cos();
-        let tokens = self.median * (self.sigma * normal).exp();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "it is neither negative nor large, and a cast of what is too large gives the largest"
-        )]
-        let tokens = tokens.round() as u64;
+        let tokens = whole(self.median * (self.sigma * normal).exp());
         tokens.clamp(1, most.max(1))
+    }
+
+    /// How long the answers are that this part of all do not exceed.
+    #[must_use]
+    pub fn quantile(&self, part: f64) -> u64 {
+        whole(self.median * (self.sigma * normal_quantile(part)).exp())
     }
 
     /// How long it takes to produce so many.
@@ -43,6 +43,46 @@ impl Answers {
         let time = Duration::try_from_secs_f64(seconds).unwrap_or(self.longest);
         time.clamp(self.shortest, self.longest)
     }
+}
+
+fn whole(tokens: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is not negative, and a cast of what is too large gives the largest"
+    )]
+    let tokens = tokens.round() as u64;
+    tokens
+}
+
+/// The value that this part of a normal distribution does not exceed, found by halving: the distribution
+/// function is 7.1.26 of Abramowitz and Stegun, good to seven digits.
+fn normal_quantile(part: f64) -> f64 {
+    let not_exceeding = |value: f64| {
+        let x = value.abs() / std::f64::consts::SQRT_2;
+        let t = 1.0 / (1.0 + 0.327_591_1 * x);
+        let coefficients = [
+            1.061_405_429,
+            -1.453_152_027,
+            1.421_413_741,
+            -0.284_496_736,
+            0.254_829_592,
+        ];
+        let sum = coefficients
+            .iter()
+            .fold(0.0, |sum, coefficient| (sum + coefficient) * t);
+        let erf = 1.0 - sum * (-x * x).exp();
+        (1.0 + erf.copysign(value)) / 2.0
+    };
+    let (mut low, mut high) = (-8.0, 8.0);
+    for _ in 0..60 {
+        let middle = (low + high) / 2.0;
+        match not_exceeding(middle) < part {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    high
 }
 
 /// Numbers that look random: SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number

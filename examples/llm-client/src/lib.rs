@@ -1,0 +1,13 @@
+//! A team of agents that shares one quota of a language model, and the layers that let them use all of it
+//! without ever being refused: [`layered`], in `stack.rs`.
+
+mod config;
+mod ledger;
+mod stack;
+mod team;
+pub mod usage;
+
+pub use config::{Config, ConfigError};
+pub use ledger::{Counts, Ledger, Row};
+pub use stack::{Call, Client, layered};
+pub use team::{Team, noted};
