@@ -119,7 +119,8 @@ pub struct Queue<T> {
     next_turn: u64,
     /// Who rises, when, and of those who rise together in order of arrival.
     rises: BTreeSet<(u64, u64, u32)>,
-    expires: BTreeSet<(u64, u32)>,
+    /// The ends of waits, those of one instant in order of arrival.
+    expires: BTreeSet<(u64, u64, u32)>,
     backed_up_since: Option<u64>,
 }
 
@@ -204,7 +205,7 @@ impl<T> Queue<T> {
         };
         let end = arrival.deadline.min(arrival.patience);
         if end != u64::MAX {
-            self.expires.insert((end, id));
+            self.expires.insert((end, seq, id));
         }
         if self.waiting == 0 {
             self.backed_up_since = Some(arrival.at);
@@ -271,6 +272,7 @@ impl<T> Queue<T> {
     /// Somebody waits no more: it goes, or, if nothing came of its turn, leaves.
     pub fn remove(&mut self, id: u32, served: bool) {
         let Some(entry) = self.get(id) else { return };
+        let seq = entry.seq;
         let Arrival {
             level,
             deadline,
@@ -280,7 +282,7 @@ impl<T> Queue<T> {
         if entry.stand == Stand::Gone {
             return;
         }
-        self.expires.remove(&(deadline.min(patience), id));
+        self.expires.remove(&(deadline.min(patience), seq, id));
         self.leave_level(id, served);
         if let Some(entry) = self.get_mut(id) {
             entry.stand = Stand::Gone;
@@ -320,14 +322,14 @@ impl<T> Queue<T> {
 
     /// Those whose wait ends before or at `now`, the earliest end first.
     pub fn expired(&self, now: u64) -> impl Iterator<Item = u32> + '_ {
-        let ends = self.expires.iter().take_while(move |(at, _)| *at <= now);
-        ends.map(|(_, id)| *id)
+        let ends = self.expires.iter().take_while(move |(at, _, _)| *at <= now);
+        ends.map(|(_, _, id)| *id)
     }
 
     /// When the next wait ends.
     #[must_use]
     pub fn next_expiry(&self) -> Option<u64> {
-        self.expires.first().map(|(at, _)| *at)
+        self.expires.first().map(|(at, _, _)| *at)
     }
 
     /// The latest arrival of the lowest level, and that level.

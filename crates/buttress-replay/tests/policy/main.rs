@@ -1,5 +1,6 @@
 //! The policy: every rule of the format, once kept and once broken.
 
+mod admissions;
 mod circuit_breaker;
 mod rate_limit;
 mod retry;
