@@ -3,6 +3,7 @@
 mod axum_server;
 mod breaker;
 mod breaker_peers;
+mod budget;
 mod http;
 mod layer;
 mod limiter;
@@ -37,6 +38,8 @@ pub const ONE_THREAD: &[Make] = &[
     queue::on_a_runtime,
     queue::contended,
     queue::held_back,
+    budget::policy,
+    budget::layer,
 ];
 
 /// Groups that need several threads.
