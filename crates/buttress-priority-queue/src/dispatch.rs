@@ -13,7 +13,10 @@ impl<G: Policy> State<G> {
         self.catch_up(gates, step);
         self.dispatch(gates, step);
         if timer_ended {
-            self.expire(step, true);
+            // Whoever is held back by one whose time is up is asked before its own time is.
+            while self.expire_next(step) {
+                self.dispatch(gates, step);
+            }
         }
         self.appoint(gates);
     }
@@ -36,11 +39,12 @@ impl<G: Policy> State<G> {
             }
             self.queue.rise(id);
         }
-        self.expire(step, false);
+        self.expire(step);
     }
 
-    /// Ends the waits that have become too long or too late.
-    fn expire(&mut self, step: &Step<'_>, also_now: bool) {
+    /// Ends the waits that have become too long or too late. One whose longest time ends now can still be
+    /// granted a place.
+    fn expire(&mut self, step: &Step<'_>) {
         if self.queue.next_expiry().is_none() {
             return;
         }
@@ -49,19 +53,34 @@ impl<G: Policy> State<G> {
             let Some(entry) = self.queue.get(id) else {
                 continue;
             };
-            let (patience, deadline) = (entry.arrival.patience, entry.arrival.deadline);
-            let is_over = deadline <= now || patience < now || also_now && patience == now;
-            if is_over {
-                let rejection = match patience <= deadline {
-                    true => {
-                        let ahead = self.queue.ahead_of(entry.level).max(1);
-                        self.rejection(Reason::QueueTimeout, ahead, step)
-                    }
-                    false => Rejection::new(Reason::Deadline, When::Unknown),
-                };
-                self.refuse(id, rejection);
+            if entry.arrival.deadline <= now || entry.arrival.patience < now {
+                self.end_wait(id, step);
             }
         }
+    }
+
+    /// Ends one of the waits whose longest time ends now.
+    fn expire_next(&mut self, step: &Step<'_>) -> bool {
+        let now = step.nanos();
+        let next = self.queue.next_to_expire(now);
+        if let Some(id) = next {
+            self.end_wait(id, step);
+        }
+        next.is_some()
+    }
+
+    fn end_wait(&mut self, id: u32, step: &Step<'_>) {
+        let Some(entry) = self.queue.get(id) else {
+            return;
+        };
+        let rejection = match entry.arrival.patience <= entry.arrival.deadline {
+            true => {
+                let ahead = self.queue.ahead_of(entry.level).max(1);
+                self.rejection(Reason::QueueTimeout, ahead, step)
+            }
+            false => Rejection::new(Reason::Deadline, When::Unknown),
+        };
+        self.refuse(id, rejection);
     }
 
     /// Hands out what is free, the first in order first.

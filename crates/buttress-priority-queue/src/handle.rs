@@ -287,20 +287,14 @@ impl<G: Policy> PriorityQueue<G> {
         })
     }
 
-    pub(crate) fn answer(
+    #[inline]
+    fn permit(
         &self,
-        arrived: Arrived<G>,
-    ) -> Result<Result<Permit<QueueTicket<G>>, Rejection>, u32> {
-        match arrived {
-            Arrived::Granted(permit, place, demand) => Ok(Ok(Permit::new(QueueTicket::new(
-                self.clone(),
-                demand,
-                permit,
-                place,
-            )))),
-            Arrived::Refused(rejection) => Ok(Err(rejection)),
-            Arrived::Waits(id) => Err(id),
-        }
+        gates: Permit<G::Ticket>,
+        place: Place,
+        demand: Option<G::Demand>,
+    ) -> Permit<QueueTicket<G>> {
+        Permit::new(QueueTicket::new(self.clone(), demand, gates, place))
     }
 
     /// A place, without the lock, if nobody waits and nothing but the count decides.
@@ -350,14 +344,15 @@ impl<G: Policy> Admission for PriorityQueue<G> {
     #[inline]
     fn admit(&self, demand: Self::Demand, now: &Now) -> Verdict<QueueTicket<G>, QueueWait<G>> {
         if let Some(place) = self.take_free(&demand, now) {
-            let queue = self.clone();
-            let ticket = QueueTicket::new(queue, demand.gates, Permit::exempt(), place);
-            return Verdict::Now(Ok(Permit::new(ticket)));
+            return Verdict::Now(Ok(self.permit(Permit::exempt(), place, demand.gates)));
         }
         let arrived = self.enter(now, |state, gates, step| state.arrive(gates, demand, step));
-        match self.answer(arrived) {
-            Ok(answer) => Verdict::Now(answer),
-            Err(id) => Verdict::Later(QueueWait::new(self.clone(), id)),
+        match arrived {
+            Arrived::Granted(permit, place, demand) => {
+                Verdict::Now(Ok(self.permit(permit, place, demand)))
+            }
+            Arrived::Refused(rejection) => Verdict::Now(Err(rejection)),
+            Arrived::Waits(id) => Verdict::Later(QueueWait::new(self.clone(), id)),
         }
     }
 }

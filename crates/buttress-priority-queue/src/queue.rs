@@ -119,7 +119,8 @@ pub struct Queue<T> {
     next_turn: u64,
     /// Who rises, when, and of those who rise together in order of arrival.
     rises: BTreeSet<(u64, u64, u32)>,
-    expires: BTreeSet<(u64, u32)>,
+    /// Whose wait ends, when, and of those that end together in order of arrival.
+    expires: BTreeSet<(u64, u64, u32)>,
     backed_up_since: Option<u64>,
 }
 
@@ -204,7 +205,7 @@ impl<T> Queue<T> {
         };
         let end = arrival.deadline.min(arrival.patience);
         if end != u64::MAX {
-            self.expires.insert((end, id));
+            self.expires.insert((end, seq, id));
         }
         if self.waiting == 0 {
             self.backed_up_since = Some(arrival.at);
@@ -277,10 +278,11 @@ impl<T> Queue<T> {
             patience,
             ..
         } = entry.arrival;
+        let seq = entry.seq;
         if entry.stand == Stand::Gone {
             return;
         }
-        self.expires.remove(&(deadline.min(patience), id));
+        self.expires.remove(&(deadline.min(patience), seq, id));
         self.leave_level(id, served);
         if let Some(entry) = self.get_mut(id) {
             entry.stand = Stand::Gone;
@@ -321,14 +323,21 @@ impl<T> Queue<T> {
     /// Those whose wait ends before or at `now`, the earliest end first.
     #[must_use]
     pub fn expired(&self, now: u64) -> Vec<u32> {
-        let ends = self.expires.iter().take_while(|(at, _)| *at <= now);
-        ends.map(|(_, id)| *id).collect()
+        let ends = self.expires.iter().take_while(|(at, ..)| *at <= now);
+        ends.map(|(.., id)| *id).collect()
+    }
+
+    /// The one whose wait ends first, if that is before or at `now`.
+    #[must_use]
+    pub fn next_to_expire(&self, now: u64) -> Option<u32> {
+        let first = self.expires.first();
+        first.filter(|(at, ..)| *at <= now).map(|(.., id)| *id)
     }
 
     /// When the next wait ends.
     #[must_use]
     pub fn next_expiry(&self) -> Option<u64> {
-        self.expires.first().map(|(at, _)| *at)
+        self.expires.first().map(|(at, ..)| *at)
     }
 
     /// The latest arrival of the lowest level, and that level.
