@@ -12,9 +12,11 @@ impl<G: Policy> State<G> {
     pub(crate) fn advance(&mut self, gates: &Gates<G>, step: &Step<'_>, timer_ended: bool) {
         self.catch_up(gates, step);
         self.dispatch(gates, step);
-        // What one who leaves held back may go before the next one's time is up.
-        while timer_ended && self.expire_next(step, true) {
-            self.dispatch(gates, step);
+        if timer_ended {
+            // Whoever is held back by one whose time is up is asked before its own time is.
+            while self.expire_next(step) {
+                self.dispatch(gates, step);
+            }
         }
         self.appoint(gates);
     }
@@ -40,35 +42,45 @@ impl<G: Policy> State<G> {
         self.expire(step);
     }
 
-    /// Ends the waits that have become too long or too late.
+    /// Ends the waits that have become too long or too late. One whose longest time ends now can still be
+    /// granted a place.
     fn expire(&mut self, step: &Step<'_>) {
-        while self.expire_next(step, false) {}
-    }
-
-    /// Ends the first wait that has become too long or too late, if there is one.
-    fn expire_next(&mut self, step: &Step<'_>, also_now: bool) -> bool {
         if self.queue.next_expiry().is_none() {
-            return false;
+            return;
         }
         let now = step.nanos();
-        let is_over = |id: &u32| {
-            self.queue.get(*id).is_some_and(|entry| {
-                let (patience, deadline) = (entry.arrival.patience, entry.arrival.deadline);
-                deadline <= now || patience < now || also_now && patience == now
-            })
+        for id in self.queue.expired(now) {
+            let Some(entry) = self.queue.get(id) else {
+                continue;
+            };
+            if entry.arrival.deadline <= now || entry.arrival.patience < now {
+                self.end_wait(id, step);
+            }
+        }
+    }
+
+    /// Ends one of the waits whose longest time ends now.
+    fn expire_next(&mut self, step: &Step<'_>) -> bool {
+        let now = step.nanos();
+        let next = self.queue.next_to_expire(now);
+        if let Some(id) = next {
+            self.end_wait(id, step);
+        }
+        next.is_some()
+    }
+
+    fn end_wait(&mut self, id: u32, step: &Step<'_>) {
+        let Some(entry) = self.queue.get(id) else {
+            return;
         };
-        let Some(id) = self.queue.expired(now).find(is_over) else {
-            return false;
-        };
-        let rejection = match self.queue.get(id) {
-            Some(entry) if entry.arrival.patience <= entry.arrival.deadline => {
+        let rejection = match entry.arrival.patience <= entry.arrival.deadline {
+            true => {
                 let ahead = self.queue.ahead_of(entry.level).max(1);
                 self.rejection(Reason::QueueTimeout, ahead, step)
             }
-            _ => Rejection::new(Reason::Deadline, When::Unknown),
+            false => Rejection::new(Reason::Deadline, When::Unknown),
         };
         self.refuse(id, rejection);
-        true
     }
 
     /// Hands out what is free, the first in order first.

@@ -119,7 +119,7 @@ pub struct Queue<T> {
     next_turn: u64,
     /// Who rises, when, and of those who rise together in order of arrival.
     rises: BTreeSet<(u64, u64, u32)>,
-    /// The ends of waits, those of one instant in order of arrival.
+    /// Whose wait ends, when, and of those that end together in order of arrival.
     expires: BTreeSet<(u64, u64, u32)>,
     backed_up_since: Option<u64>,
 }
@@ -272,13 +272,13 @@ impl<T> Queue<T> {
     /// Somebody waits no more: it goes, or, if nothing came of its turn, leaves.
     pub fn remove(&mut self, id: u32, served: bool) {
         let Some(entry) = self.get(id) else { return };
-        let seq = entry.seq;
         let Arrival {
             level,
             deadline,
             patience,
             ..
         } = entry.arrival;
+        let seq = entry.seq;
         if entry.stand == Stand::Gone {
             return;
         }
@@ -321,15 +321,23 @@ impl<T> Queue<T> {
     }
 
     /// Those whose wait ends before or at `now`, the earliest end first.
-    pub fn expired(&self, now: u64) -> impl Iterator<Item = u32> + '_ {
-        let ends = self.expires.iter().take_while(move |(at, _, _)| *at <= now);
-        ends.map(|(_, _, id)| *id)
+    #[must_use]
+    pub fn expired(&self, now: u64) -> Vec<u32> {
+        let ends = self.expires.iter().take_while(|(at, ..)| *at <= now);
+        ends.map(|(.., id)| *id).collect()
+    }
+
+    /// The one whose wait ends first, if that is before or at `now`.
+    #[must_use]
+    pub fn next_to_expire(&self, now: u64) -> Option<u32> {
+        let first = self.expires.first();
+        first.filter(|(at, ..)| *at <= now).map(|(.., id)| *id)
     }
 
     /// When the next wait ends.
     #[must_use]
     pub fn next_expiry(&self) -> Option<u64> {
-        self.expires.first().map(|(at, _, _)| *at)
+        self.expires.first().map(|(at, ..)| *at)
     }
 
     /// The latest arrival of the lowest level, and that level.

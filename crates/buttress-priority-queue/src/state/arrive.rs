@@ -72,11 +72,22 @@ impl<G: Policy> State<G> {
                 self.appoint(gates);
                 return arrived;
             }
-            if !self.has_room(level, 1, step) {
+            let (before, has_room) = (self.queue.len(), self.has_room(level, 1, step));
+            if !has_room {
                 self.withdraw(id);
                 self.queue.forget(id);
+            }
+            if self.queue.len() < before {
+                // Whom the one that has gone held back is asked.
+                self.dispatch(gates, step);
+            }
+            if !has_room {
                 self.appoint(gates);
                 return Arrived::Refused(self.full(level, step));
+            }
+            if let Some(arrived) = self.settled(id) {
+                self.appoint(gates);
+                return arrived;
             }
         }
         self.appoint(gates);

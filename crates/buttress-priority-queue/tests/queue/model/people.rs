@@ -95,6 +95,7 @@ impl People {
             let victim = others.min_by_key(|other| (self.all[*other].level, usize::MAX - other));
             let victim = victim.filter(|victim| self.all[*victim].level < level);
             self.leave(victim.unwrap_or(number), Fate::Full);
+            self.dispatch();
         }
     }
 
@@ -109,21 +110,9 @@ impl People {
                 self.enter(number);
             }
         }
-        self.expire(now, false);
-        self.dispatch();
-        self.expire(now, true);
-    }
-
-    /// Ends waits, and at the end of an instant also those whose longest time it is.
-    fn expire(&mut self, now: u64, also_now: bool) {
         for number in self.with(Fate::Waits) {
-            let Person { at, deadline, .. } = self.all[number];
-            let patience = match self.rules.max_wait {
-                true => at + MAX_WAIT,
-                false => u64::MAX,
-            };
-            let deadline = deadline.unwrap_or(u64::MAX);
-            if deadline <= now || also_now && patience == now {
+            let (patience, deadline) = self.ends(number);
+            if deadline <= now {
                 let fate = match patience <= deadline {
                     true => Fate::TimedOut,
                     false => Fate::TooLate,
@@ -131,6 +120,24 @@ impl People {
                 self.leave(number, fate);
             }
         }
+        self.dispatch();
+        // One after the other: a place that one makes free is still for the next.
+        for number in 0..self.all.len() {
+            if self.all[number].fate == Fate::Waits && self.ends(number).0 == now {
+                self.leave(number, Fate::TimedOut);
+                self.dispatch();
+            }
+        }
+    }
+
+    /// When the longest wait and the use of the answer end.
+    fn ends(&self, number: usize) -> (u64, u64) {
+        let Person { at, deadline, .. } = self.all[number];
+        let patience = match self.rules.max_wait {
+            true => at + MAX_WAIT,
+            false => u64::MAX,
+        };
+        (patience, deadline.unwrap_or(u64::MAX))
     }
 
     /// Nothing comes of somebody's wait.
