@@ -1,7 +1,5 @@
 //! The layer around any service.
 
-mod support;
-
 use std::future::{pending, ready};
 use std::io;
 use std::time::Duration;
@@ -14,7 +12,7 @@ use tokio::time::advance;
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_test::mock;
 
-use support::{Scrape, recorder};
+use crate::support::{Scrape, recorder};
 
 /// What the service is to answer.
 #[derive(Clone, Copy, Debug)]
