@@ -8,7 +8,6 @@ mod memory;
 
 use std::time::Duration;
 
-use buttress::Amounts;
 use buttress::core::BoxError;
 use http::Uri;
 use llm_client::{Config, Counts, Ledger, Team, layered, noted};
@@ -181,6 +180,7 @@ async fn work(case: &Case) -> Result<Shown, BoxError> {
         },
         debit: case.debit,
         answers,
+        beat: SECOND,
         seed: case.seed,
         ..Settings::default()
     });
