@@ -43,7 +43,7 @@ pub struct Options {
 
     /// Reserves what this part of the answers so far did not exceed, such as 0.9, instead of the longest
     /// possible answer.
-    #[arg(long, value_name = "QUANTILE")]
+    #[arg(long, value_name = "QUANTILE", value_parser = quantile)]
     pub learn: Option<f64>,
 }
 
@@ -59,4 +59,11 @@ impl Options {
     pub fn time(&self) -> Option<Duration> {
         self.seconds.map(Duration::from_secs)
     }
+}
+
+fn quantile(text: &str) -> Result<f64, String> {
+    let quantile = text.parse().ok();
+    quantile
+        .filter(|quantile| *quantile > 0.0 && *quantile < 1.0)
+        .ok_or_else(|| "write a number between 0 and 1, such as 0.9".to_owned())
 }
