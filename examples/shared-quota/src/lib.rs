@@ -24,6 +24,9 @@ pub const REQUESTS: u64 = 60;
 /// How many tokens the provider allows in a minute.
 pub const TOKENS: u64 = 150_000;
 
+/// What part of the answers do not exceed what is reserved for them, where that is learned.
+pub const LEARNED: f64 = 0.87;
+
 /// The most that an answer may have.
 const MOST_OUTPUT: u64 = 4_096;
 
