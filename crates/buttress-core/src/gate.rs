@@ -9,6 +9,7 @@ use crate::policy::Policy;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a gate of a queue",
     note = "a gate is a layer that decides at once: without `.wait(..)`, and not another queue",
+    note = "it measures nothing: say to the queue how its places settle (`.settling(..)`)",
     note = "`GateOf {{ ask, policy }}` makes one of a policy of your own"
 )]
 pub trait Gate {

@@ -11,7 +11,8 @@ use crate::time::Now;
 pub enum End {
     /// The call came to its end, with what it used if somebody measured it.
     Settled(Outcome, Option<Usage>),
-    /// The caller went away first, with what had been used until then if somebody measured it.
+    /// The caller went away first, with what had been used until then if somebody measured it: nothing
+    /// ([`Usage::NOTHING`]) if the request still waited further in.
     Cancelled(Option<Usage>),
     /// The permit was never used: nothing was sent.
     Released,
@@ -26,6 +27,12 @@ pub trait Ticket {
     /// limits must not wait for the end of a long body to learn of a refusal.
     fn head(&mut self, outcome: Outcome, now: &Now) {
         let _ = (outcome, now);
+    }
+
+    /// What the call has used is known although it goes on: a head can tell that nothing was done while its
+    /// body is still to come.
+    fn used(&mut self, usage: Usage, now: &Now) {
+        let _ = (usage, now);
     }
 
     /// The permit has ended. It is called exactly once.
@@ -56,6 +63,11 @@ macro_rules! tuple_ticket {
             fn head(&mut self, outcome: Outcome, now: &Now) {
                 let ($($name,)+) = self;
                 $($name.head(outcome, now);)+
+            }
+
+            fn used(&mut self, usage: Usage, now: &Now) {
+                let ($($name,)+) = self;
+                $($name.used(usage, now);)+
             }
 
             fn end(self, end: End, now: &Now) {
@@ -111,6 +123,13 @@ impl<T: Ticket> Permit<T> {
         }
     }
 
+    /// Tells the ticket what the call has used, although it goes on.
+    pub fn used(&mut self, usage: Usage, now: &Now) {
+        if let Some(ticket) = &mut self.0 {
+            ticket.used(usage, now);
+        }
+    }
+
     /// Ends the permit.
     #[inline]
     pub fn end(mut self, end: End, now: &Now) {
@@ -152,6 +171,26 @@ fn dropped(usage: Option<Usage>) -> End {
 
 thread_local! {
     static DROPPED_AS: Cell<Option<Outcome>> = const { Cell::new(None) };
+    static UNSENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Drops what `f` drops, and tells whether a request was among it that never went on.
+///
+/// A layer that holds something for a request asks this of the work inside it, and so learns of a caller
+/// who left while a layer further in still let the request wait.
+pub fn was_unsent(f: impl FnOnce()) -> bool {
+    note_sent(true);
+    f();
+    UNSENT.try_with(Cell::get).unwrap_or(false)
+}
+
+/// Says, while a future is dropped, whether the request in it ever went on.
+///
+/// [`Admit`](crate::Admit) says of a request that waits that it did not, and those further out then know that
+/// the upstream did nothing for it. A layer that has sent it before, as a retry may have, says otherwise.
+pub fn note_sent(sent: bool) {
+    // A thread that ends has nobody left to tell.
+    let _ = UNSENT.try_with(|unsent| unsent.set(!sent));
 }
 
 /// Runs `f`, in which dropped permits count as timed out instead of cancelled.

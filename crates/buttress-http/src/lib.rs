@@ -43,6 +43,7 @@ mod recording;
 mod refusal;
 mod render;
 mod replay;
+mod throughout;
 mod usage;
 
 pub use admitted::HttpFields;
@@ -80,6 +81,7 @@ pub use received::{
 };
 pub use refusal::{Fields, Refusal};
 pub use replay::{BodyReplay, DEFAULT_REPLAY_LIMIT, ReplayBody, ReplayError};
+pub use throughout::{Throughout, Told};
 pub use usage::{
     AtUsage, BodyUsage, FrameUsage, FromBody, FromFrames, FromHead, HeadUsage, Measure, ReadUsage,
 };

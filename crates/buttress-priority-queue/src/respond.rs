@@ -2,8 +2,8 @@
 
 use buttress_core::{AtHead, ByError, Describe, KeyHash, Now, Policy, Standing};
 use buttress_http::{
-    AtBodyEnd, ByGrpcStatus, ByStatus, GrpcAnswer, HttpAnswer, HttpAnswerAnyBody, HttpAnswerWith,
-    Refusal,
+    ByGrpcStatus, ByStatus, GrpcAnswer, HttpAnswer, HttpAnswerAnyBody, HttpAnswerWith, Refusal,
+    Throughout,
 };
 use http::Response;
 
@@ -19,8 +19,8 @@ impl Describe for Described {
     fn standings(&self, _: KeyHash, _: &Now, _: &mut dyn FnMut(Standing<'_>)) {}
 }
 
-type HttpSettle = AtBodyEnd<ByStatus<ByError>>;
-type GrpcSettle = AtBodyEnd<ByGrpcStatus<ByError>>;
+type HttpSettle = Throughout<ByStatus<ByError>>;
+type GrpcSettle = Throughout<ByGrpcStatus<ByError>>;
 
 /// A [`PriorityQueueLayer`] that reads outcomes from statuses, and holds places until bodies end.
 pub type HttpPriorityQueueLayer<Q, G, A, R> = PriorityQueueLayer<Q, G, A, HttpSettle, R>;
@@ -75,7 +75,7 @@ impl<Q, G: Policy, A, C, R> PriorityQueueLayer<Q, G, A, C, R> {
     /// went from its status, in the head or in the trailers.
     #[must_use]
     pub fn respond_grpc(self) -> GrpcPriorityQueueLayer<Q, G, A> {
-        self.settling(AtBodyEnd(ByGrpcStatus(ByError)))
+        self.settling(Throughout::new(ByGrpcStatus(ByError)))
             .answer(GrpcAnswer::new(Described))
     }
 
@@ -83,11 +83,11 @@ impl<Q, G: Policy, A, C, R> PriorityQueueLayer<Q, G, A, C, R> {
     /// for clients that have errors.
     #[must_use]
     pub fn reading_statuses(self) -> HttpPriorityQueueLayer<Q, G, A, R> {
-        self.settling(AtBodyEnd(ByStatus(ByError)))
+        self.settling(Throughout::new(ByStatus(ByError)))
     }
 }
 
-impl<Q, G: Policy, A, C, R> PriorityQueueLayer<Q, G, A, AtBodyEnd<C>, R> {
+impl<Q, G: Policy, A, C, R> PriorityQueueLayer<Q, G, A, Throughout<C>, R> {
     /// Gives places back at the head of the response, and leaves bodies alone: their type stays the inner
     /// service's.
     #[must_use]
@@ -96,7 +96,7 @@ impl<Q, G: Policy, A, C, R> PriorityQueueLayer<Q, G, A, AtBodyEnd<C>, R> {
             queue: self.queue,
             ask: self.ask,
             admission: self.admission,
-            settle: AtHead(self.settle.0),
+            settle: AtHead(self.settle.into_classify()),
             on_reject: self.on_reject,
         }
     }
@@ -135,25 +135,25 @@ impl<A, C, R> ConcurrencyLimitLayer<A, C, R> {
     /// Speaks gRPC: refuses with a trailers-only response of `UNAVAILABLE`.
     #[must_use]
     pub fn respond_grpc(self) -> GrpcConcurrencyLimitLayer<A> {
-        self.settling(AtBodyEnd(ByGrpcStatus(ByError)))
+        self.settling(Throughout::new(ByGrpcStatus(ByError)))
             .answer(GrpcAnswer::new(Described))
     }
 
     /// Reads outcomes from HTTP statuses, holds places until bodies end, and leaves refusals what they are.
     #[must_use]
     pub fn reading_statuses(self) -> HttpConcurrencyLimitLayer<A, R> {
-        self.settling(AtBodyEnd(ByStatus(ByError)))
+        self.settling(Throughout::new(ByStatus(ByError)))
     }
 }
 
-impl<A, C, R> ConcurrencyLimitLayer<A, AtBodyEnd<C>, R> {
+impl<A, C, R> ConcurrencyLimitLayer<A, Throughout<C>, R> {
     /// Gives places back at the head of the response.
     #[must_use]
     pub fn until_head(self) -> ConcurrencyLimitLayer<A, AtHead<C>, R> {
         ConcurrencyLimitLayer {
             limit: self.limit,
             admission: self.admission,
-            settle: AtHead(self.settle.0),
+            settle: AtHead(self.settle.into_classify()),
             on_reject: self.on_reject,
         }
     }

@@ -1,8 +1,8 @@
 //! What an admitted request holds.
 
-use std::fmt;
+use std::{fmt, mem};
 
-use buttress_core::{End, Now, Outcome, Permit, Policy, Ticket};
+use buttress_core::{End, Now, Outcome, Permit, Policy, Ticket, Usage};
 
 use crate::handle::PriorityQueue;
 use crate::limit::Sample;
@@ -59,9 +59,18 @@ impl<G: Policy> QueueTicket<G> {
 }
 
 impl<G: Policy> Ticket for QueueTicket<G> {
+    /// A head that is no success is final for the gates; the place is held on.
     fn head(&mut self, outcome: Outcome, now: &Now) {
         self.gates.head(outcome, now);
+        if outcome != Outcome::Success {
+            let gates = mem::replace(&mut self.gates, Permit::exempt());
+            gates.end(End::Settled(outcome, None), now);
+        }
         self.sample(outcome, now);
+    }
+
+    fn used(&mut self, usage: Usage, now: &Now) {
+        self.gates.used(usage, now);
     }
 
     #[inline]

@@ -22,6 +22,8 @@ pub(crate) struct Call<S, T, W, J, R, O> {
     pub(crate) service: Option<S>,
     template: Option<T>,
     attempt: Attempt,
+    /// Whether an earlier attempt has left the layers inside.
+    pub(crate) has_sent: bool,
     pauses: Pauses,
     payment: Payment,
     _in_flight: InFlight,
@@ -56,6 +58,7 @@ impl<S, T: Template, W, J, R, O: Observe> Call<S, T, W, J, R, O> {
             service,
             template,
             attempt,
+            has_sent: false,
             payment: Payment::default(),
             _in_flight: in_flight,
             attempt_end: None,

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use buttress_core::{
     Event, Now, Observe, OnReject, Outcome, Reason, Rejection, When, as_settled, as_timed_out,
+    note_sent, was_unsent,
 };
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -24,6 +25,22 @@ pin_project! {
     {
         #[pin]
         state: State<S::Future, W::Request, CallOf<S, Req, W, J, R, O>, Arc<Parts<W, J, R, O>>>,
+    }
+
+    impl<S, Req, W, J, R, O> PinnedDrop for ResponseFuture<S, Req, W, J, R, O>
+    where
+        W: Replay<Req>,
+        S: Service<W::Request>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            if let StateProjection::Repeatable { mut step, call } = this.project().state.project()
+                && call.has_sent
+            {
+                // The last attempt may still wait; one before it did not.
+                step.set(Step::Ended);
+                note_sent(true);
+            }
+        }
     }
 }
 
@@ -133,13 +150,15 @@ where
                     let Some(request) = call.decide(judgement) else {
                         return Poll::Ready(result.map(R::response).map_err(R::error));
                     };
+                    call.has_sent = true;
                     // The failed response goes before the wait: it may hold a connection.
                     as_settled(|| drop(result));
                     pausing(request)
                 }
                 Poll::Pending => {
                     let cut = ready!(call.poll_cut(cx));
-                    as_timed_out(|| step.set(Step::Ended));
+                    let unsent = was_unsent(|| as_timed_out(|| step.set(Step::Ended)));
+                    call.has_sent |= !unsent;
                     let again = match cut {
                         Cut::AttemptTimeout => call.decide(Judgement::again(Outcome::TimedOut)),
                         Cut::Deadline => None,

@@ -157,11 +157,31 @@ impl Policy for TokenBudget {
         if limit.policy != self.shared.id {
             return false;
         }
-        // The rejection names the request's first key, so of other keys it can only be said that they may be
-        // the same.
-        match self.shared.scope_of(limit.quota.into()) {
-            Some((0, _)) => demand.keys[0] == limit.key,
-            _ => true,
+        let Some((scope, dimension)) = self.shared.scope_of(limit.quota.into()) else {
+            return true;
+        };
+        // A rejection names the first key of its request, so of further keys it can only be said that they may
+        // be the same.
+        let may_share = scope > 0 || demand.keys[0] == limit.key;
+        may_share && demand.amounts.needs(dimension)
+    }
+
+    fn limits(&self, demand: &BudgetDemand, each: &mut dyn FnMut(LimitId, LimitId)) {
+        let limit = |key, quota| LimitId {
+            policy: self.shared.id,
+            key,
+            quota,
+        };
+        let mut number = 0_u8;
+        for (scope, &key) in self.shared.scopes.iter().zip(&demand.keys) {
+            let rules = scope.rules();
+            for (held, quota) in rules.limits.iter().zip(number..) {
+                if demand.amounts.needs(held.dimension) {
+                    // Those who share a limit need not share the first key, by which rejections name it.
+                    each(limit(demand.keys[0], quota), limit(key, quota));
+                }
+            }
+            number = number.saturating_add(u8::try_from(rules.limits.len()).unwrap_or(u8::MAX));
         }
     }
 

@@ -145,6 +145,14 @@ impl Amounts {
         self.said & (1 << dimension.0) != 0
     }
 
+    /// Whether this needs the limits of a dimension: it counts some of it, or says that it counts none. Who
+    /// needs a limit waits its turn behind those who do, also for nothing; other dimensions are none of its
+    /// business unless they are below zero.
+    #[must_use]
+    pub const fn needs(&self, dimension: Dimension) -> bool {
+        self.get(dimension) > 0 || self.says(dimension)
+    }
+
     /// What is used if this is all that is known of it: what was not said stays unknown.
     #[must_use]
     pub fn usage(&self) -> Usage {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use buttress_core::{
-    Admit, AdmitLayer, AsBoxError, AsError, AtHead, Classify, Observe, Observed, Path, Rejection,
-    With,
+    Admit, AdmitLayer, AsBoxError, AsError, AtHead, Classify, Gate, Observe, Observed, Path,
+    Rejection, With,
 };
 use buttress_quota::Quota;
 use tower_layer::Layer;
@@ -263,6 +263,18 @@ where
             on_reject: self.on_reject.clone(),
         };
         AdmitLayer::from_path(path).layer(inner)
+    }
+}
+
+/// A queue in front of the budget asks it before it hands out a place, and its places settle what was reserved
+/// as they end. Therefore it is the queue that measures (`.settling(..)`), and a layer that does is no gate: its
+/// measuring would be lost.
+impl<Q, B, R> Gate for TokenBudgetLayer<Q, TokenBudget, AtHead<B>, R> {
+    type Ask = Q;
+    type Policy = TokenBudget;
+
+    fn into_parts(self) -> (Q, TokenBudget) {
+        (self.ask, self.budget)
     }
 }
 

@@ -10,7 +10,7 @@ use buttress_core::{KeyHash, LimitId, Now, PolicyId, Reason, Rejection, Seed, Wh
 
 use crate::alerts::Alerts;
 use crate::demand::{BudgetDemand, Keys};
-use crate::dimension::Amounts;
+use crate::dimension::{Amounts, Dimension};
 use crate::errors::SettleErrors;
 use crate::forecast::Forecast;
 use crate::learned::Learned;
@@ -247,15 +247,15 @@ impl Shared {
         rejection.by(limit).violating(refused.violated)
     }
 
-    /// The scope that a quota belongs to, and its number there.
-    pub(crate) fn scope_of(&self, quota: usize) -> Option<(usize, usize)> {
+    /// The scope that a quota belongs to, and what it counts.
+    pub(crate) fn scope_of(&self, quota: usize) -> Option<(usize, Dimension)> {
         let mut number = quota;
         for (index, scope) in self.scopes.iter().enumerate() {
-            let limits = scope.current.lock().limits.len();
-            if number < limits {
-                return Some((index, number));
+            let rules = scope.rules();
+            if let Some(limit) = rules.limits.get(number) {
+                return Some((index, limit.dimension));
             }
-            number -= limits;
+            number -= rules.limits.len();
         }
         None
     }

@@ -177,8 +177,13 @@ impl Scope {
         self.each(|bucket| bucket.change(rules, now));
     }
 
+    /// The rules in force.
+    pub(crate) fn rules(&self) -> Arc<ScopeRules> {
+        Arc::clone(&self.current.lock())
+    }
+
     pub(crate) fn limits(&self) -> Vec<Limit> {
-        self.current.lock().limits.to_vec()
+        self.rules().limits.to_vec()
     }
 }
 

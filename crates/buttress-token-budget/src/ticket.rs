@@ -44,6 +44,8 @@ pub struct Reserved {
     shadowed: bool,
     /// The upstream has begun to do what it was asked.
     began: bool,
+    /// All was given back before the call came to its end.
+    settled: bool,
 }
 
 impl Reserved {
@@ -59,6 +61,7 @@ impl Reserved {
             at,
             shadowed,
             began: false,
+            settled: false,
         }
     }
 
@@ -70,6 +73,13 @@ impl Reserved {
 
     /// Settles by hand, for use without tower.
     pub fn settle(self, settlement: Settlement, now: &Now) {
+        if !self.settled {
+            self.put(settlement, now);
+        }
+    }
+
+    /// Puts what was used in the place of what is reserved.
+    fn put(&self, settlement: Settlement, now: &Now) {
         let reserved = self.demand.amounts;
         let used = match settlement {
             Settlement::Exact(usage) => reserved.settled(&usage),
@@ -138,8 +148,18 @@ impl Ticket for Reserved {
         self.began = outcome == Outcome::Success;
     }
 
+    fn used(&mut self, usage: Usage, now: &Now) {
+        if usage == Usage::NOTHING && !self.settled {
+            self.put(Settlement::Nothing, now);
+            self.settled = true;
+        }
+    }
+
     fn end(self, end: End, now: &Now) {
         let settlement = match end {
+            // The request never went on.
+            End::Settled(Outcome::TimedOut, Some(Usage::NOTHING))
+            | End::Cancelled(Some(Usage::NOTHING)) => Settlement::Nothing,
             End::Settled(Outcome::Success, usage) => Settlement::Exact(usage.unwrap_or_default()),
             End::Settled(Outcome::Refused, _) | End::Released => Settlement::Nothing,
             // The upstream may have spent it, and goes on with it.

@@ -9,7 +9,8 @@ use tower_service::Service;
 use super::parked::{Parked, Unparked};
 use crate::admission::Admission;
 use crate::on_reject::OnReject;
-use crate::permit::{Permit, Ticket};
+use crate::outcome::Usage;
+use crate::permit::{Permit, Ticket, was_unsent};
 use crate::rejection::Rejection;
 use crate::settle::Settle;
 use crate::time::{Instant, Now};
@@ -26,6 +27,16 @@ pin_project! {
     {
         #[pin]
         state: State<S::Future, Parking<S, Req, Q, A, C, R>, A::Ticket, C, R>,
+    }
+
+    impl<S, Req, Q, A, C, R> PinnedDrop for ResponseFuture<S, Req, Q, A, C, R>
+    where
+        S: Service<Req>,
+        A: Admission,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            leave(this.project().state);
+        }
     }
 }
 
@@ -50,7 +61,22 @@ pin_project! {
         Waiting {
             parked: Pin<Box<P>>,
         },
+        Left,
     }
+}
+
+/// Drops the work, then the permit, which hears whether the request still waited further in.
+#[inline]
+fn leave<F, P, T: Ticket, C, R>(mut state: Pin<&mut State<F, P, T, C, R>>) {
+    let StateProjection::Running { permit, .. } = state.as_mut().project() else {
+        return;
+    };
+    if permit.ticket().is_none() {
+        return;
+    }
+    let permit = mem::replace(permit, Permit::exempt());
+    let usage = was_unsent(|| state.set(State::Left)).then_some(Usage::NOTHING);
+    permit.leave(usage, &Now::new());
 }
 
 impl<S, Req, Q, A, C, R> ResponseFuture<S, Req, Q, A, C, R>
@@ -138,6 +164,7 @@ where
                     },
                     Unparked::Failed(error) => return Poll::Ready(Err(R::error(error))),
                 },
+                StateProjection::Left => return Poll::Pending,
             };
             state.set(next);
         }
@@ -154,6 +181,7 @@ where
             State::Running { .. } => "running",
             State::Refused { .. } => "refused",
             State::Waiting { .. } => "waiting",
+            State::Left => "left",
         };
         f.debug_struct("ResponseFuture")
             .field("state", &state)

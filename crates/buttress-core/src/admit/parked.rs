@@ -6,7 +6,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::layer::Path;
-use crate::permit::{End, Permit, Ticket};
+use crate::permit::{End, Permit, Ticket, note_sent};
 use crate::rejection::Rejection;
 use crate::time::Now;
 
@@ -21,6 +21,14 @@ pin_project! {
         service: S,
         request: Option<Req>,
         path: Arc<Path<Q, A, C, R>>,
+    }
+
+    impl<S, Req, W, T: Ticket, Q, A, C, R> PinnedDrop for Parked<S, Req, W, T, Q, A, C, R> {
+        fn drop(this: Pin<&mut Self>) {
+            if this.project().request.is_some() {
+                note_sent(false);
+            }
+        }
     }
 }
 

@@ -1,0 +1,3 @@
+//! Token budgets among the other layers.
+
+mod gates;
