@@ -27,6 +27,8 @@ pub struct TokenBudgetBuilder {
     /// Kept by further keys.
     per: Vec<Vec<Limit>>,
     global: Vec<Limit>,
+    /// Whether limits for all keys together can come later.
+    global_later: bool,
     keys: usize,
     seed: Option<u64>,
     soft: bool,
@@ -43,6 +45,7 @@ impl Default for TokenBudgetBuilder {
             limits: Vec::new(),
             per: Vec::new(),
             global: Vec::new(),
+            global_later: false,
             keys: DEFAULT_KEYS,
             seed: None,
             soft: false,
@@ -67,6 +70,14 @@ impl TokenBudgetBuilder {
     #[must_use]
     pub fn global(mut self, dimension: Dimension, quota: Quota) -> Self {
         self.global.push(Limit::new(dimension, quota));
+        self
+    }
+
+    /// Leaves room for limits for all keys together, also if there are none yet: they are the last scope of
+    /// [`set_limits`](TokenBudget::set_limits), and scopes are fixed when a budget is built.
+    #[must_use]
+    pub fn global_later(mut self) -> Self {
+        self.global_later = true;
         self
     }
 
@@ -169,7 +180,7 @@ impl TokenBudgetBuilder {
         let mut scopes = vec![self.limits];
         scopes.extend(self.per);
         let keyed = scopes.len();
-        if !self.global.is_empty() {
+        if self.global_later || !self.global.is_empty() {
             scopes.push(self.global);
         }
         check(&scopes)?;
