@@ -58,7 +58,7 @@ pub mod time;
 pub mod wall;
 
 pub use admission::{Admission, NeverWaits, Verdict};
-pub use admit::{Admit, AdmitLayer, Path, ResponseFuture};
+pub use admit::{Admit, AdmitLayer, Path, ResponseFuture, note_sent};
 pub use ask::{Ask, Exempt};
 pub use gate::{Gate, GateOf};
 pub use key::{Key, KeyHash, KeyHasher, MissingKey, Seed};
@@ -66,7 +66,7 @@ pub use key_map::{AlreadyHashed, KeyMap};
 pub use observe::{Event, GiveUp, Observe, Observed, ObservedTicket, ObservedWait};
 pub use on_reject::{AsBoxError, AsError, BoxError, Error, OnReject, With};
 pub use outcome::{ByBoxError, ByError, ByResult, Classify, Outcome, Usage};
-pub use permit::{End, Permit, Ticket, as_settled, as_timed_out, note_sent, was_unsent};
+pub use permit::{End, Permit, Ticket, as_settled, as_timed_out};
 pub use policy::Policy;
 pub use rejection::{Describe, LimitId, PolicyId, Reason, Rejection, Standing, When};
 pub use settle::{AtHead, Settle};

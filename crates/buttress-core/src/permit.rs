@@ -11,8 +11,8 @@ use crate::time::Now;
 pub enum End {
     /// The call came to its end, with what it used if somebody measured it.
     Settled(Outcome, Option<Usage>),
-    /// The caller went away first, with what had been used until then if somebody measured it: nothing
-    /// ([`Usage::NOTHING`]) if the request still waited further in.
+    /// The caller went away first, with what had been used until then if somebody measured it. If the request
+    /// still waited in a layer further in, and so had not been sent, that is [`Usage::NOTHING`].
     Cancelled(Option<Usage>),
     /// The permit was never used: nothing was sent.
     Released,
@@ -91,7 +91,8 @@ tuple_ticket!(A B C D);
 ///
 /// Dropping it means that the caller went away ([`End::Cancelled`]), or that a timeout of ours cut the
 /// call off if it is dropped inside [`as_timed_out`], or that its response was not needed to the end if it
-/// is dropped inside [`as_settled`].
+/// is dropped inside [`as_settled`]. While the request runs [`Admit`](crate::Admit) holds its permit; if a layer
+/// further in still has it wait when its future is dropped, the permit hears that nothing was used.
 #[must_use = "dropping a permit cancels it"]
 #[derive(Debug)]
 pub struct Permit<T: Ticket>(Option<T>);
@@ -171,26 +172,6 @@ fn dropped(usage: Option<Usage>) -> End {
 
 thread_local! {
     static DROPPED_AS: Cell<Option<Outcome>> = const { Cell::new(None) };
-    static UNSENT: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Drops what `f` drops, and tells whether a request was among it that never went on.
-///
-/// A layer that holds something for a request asks this of the work inside it, and so learns of a caller
-/// who left while a layer further in still let the request wait.
-pub fn was_unsent(f: impl FnOnce()) -> bool {
-    note_sent(true);
-    f();
-    UNSENT.try_with(Cell::get).unwrap_or(false)
-}
-
-/// Says, while a future is dropped, whether the request in it ever went on.
-///
-/// [`Admit`](crate::Admit) says of a request that waits that it did not, and those further out then know that
-/// the upstream did nothing for it. A layer that has sent it before, as a retry may have, says otherwise.
-pub fn note_sent(sent: bool) {
-    // A thread that ends has nobody left to tell.
-    let _ = UNSENT.try_with(|unsent| unsent.set(!sent));
 }
 
 /// Runs `f`, in which dropped permits count as timed out instead of cancelled.

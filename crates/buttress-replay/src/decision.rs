@@ -42,6 +42,14 @@ impl Reason {
         }
     }
 
+    /// Whether such a refusal tells when to come back.
+    pub fn tells_when(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimit | Self::TokenBudget | Self::CircuitOpen
+        )
+    }
+
     /// The status that the caller sees; `None` when there is no caller left to see one.
     pub fn status(self) -> Option<u16> {
         match self {

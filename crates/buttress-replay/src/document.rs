@@ -59,6 +59,18 @@ impl<'t> Document<'t> {
         self.root.get(key)
     }
 
+    /// A problem with the value that the keys lead to.
+    pub(crate) fn problem_at(&self, keys: &[&str], reason: &str) -> Problem {
+        let steps: Vec<Step> = keys.iter().map(|key| Step::Key((*key).into())).collect();
+        let entry = self
+            .flatten()
+            .into_iter()
+            .rfind(|entry| entry.path == steps);
+        let span = entry.map_or(0..0, |entry| entry.span);
+        let found = quoted(self.text.get(span.clone()).unwrap_or_default());
+        Problem::field(self.line(span.start), written(&steps), found, reason)
+    }
+
     /// The line, from 1, on which the value that the keys lead to stands; the first line if there is none.
     pub(crate) fn line_of(&self, keys: &[&str]) -> usize {
         let keys: Vec<Step> = keys

@@ -1,8 +1,12 @@
 //! The policy: which layers stand in the stack, in which order, and how each is set.
 
+use std::time::Duration;
+
 use buttress_circuit_breaker::CircuitBreakerConfig;
+use buttress_priority_queue::PriorityQueueConfig;
 use buttress_rate_limit::RateLimitConfig;
 use buttress_retry::RetryConfig;
+use buttress_token_budget::TokenBudgetConfig;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -18,21 +22,33 @@ use crate::error::{Problem, expected_one_of};
 pub enum Layer {
     /// `retry`
     Retry,
+    /// `priority_queue`
+    PriorityQueue,
     /// `circuit_breaker`
     CircuitBreaker,
+    /// `token_budget`
+    TokenBudget,
     /// `rate_limit`
     RateLimit,
 }
 
 impl Layer {
     /// The layers in the order that they have without a `stack`, outermost first.
-    pub const ORDER: &'static [Self] = &[Self::Retry, Self::CircuitBreaker, Self::RateLimit];
+    pub const ORDER: &'static [Self] = &[
+        Self::Retry,
+        Self::PriorityQueue,
+        Self::CircuitBreaker,
+        Self::TokenBudget,
+        Self::RateLimit,
+    ];
 
     /// The name of the layer's table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Retry => "retry",
+            Self::PriorityQueue => "priority_queue",
             Self::CircuitBreaker => "circuit_breaker",
+            Self::TokenBudget => "token_budget",
             Self::RateLimit => "rate_limit",
         }
     }
@@ -44,9 +60,6 @@ impl Layer {
             .find(|layer| layer.name() == name)
     }
 }
-
-/// Layers of the format that this version does not have.
-const ABSENT: &[&str] = &["priority_queue", "token_budget"];
 
 /// Keys of the top level that are no tables.
 const SETTINGS: &[&str] = &["stack", "seed", "start"];
@@ -60,14 +73,73 @@ pub struct Policy {
     pub seed: u64,
     /// What 0 is in civil time.
     pub start: Timestamp,
-    /// The retries, present exactly if they are in the stack.
-    pub retry: Option<RetryConfig>,
-    /// The circuit breaker, present exactly if it is in the stack.
-    pub circuit_breaker: Option<CircuitBreakerConfig>,
-    /// The rate limit, present exactly if it is in the stack.
-    pub rate_limit: Option<RateLimitConfig>,
+    /// How the layers are set: present exactly if they are in the stack.
+    pub tables: Tables,
     /// Contradictions that are no errors.
     pub warnings: Vec<Warning>,
+}
+
+/// The layers' tables.
+#[derive(Debug, Clone, Default)]
+pub struct Tables {
+    /// The retries.
+    pub retry: Option<RetryConfig>,
+    /// The queue.
+    pub priority_queue: Option<PriorityQueueConfig>,
+    /// The circuit breaker.
+    pub circuit_breaker: Option<CircuitBreakerConfig>,
+    /// The budget of tokens.
+    pub token_budget: Option<TokenBudgetConfig>,
+    /// The rate limit.
+    pub rate_limit: Option<RateLimitConfig>,
+}
+
+impl Tables {
+    fn read(document: &Document<'_>, problems: &mut Vec<Problem>) -> Self {
+        Self {
+            retry: table(document, Layer::Retry, problems),
+            priority_queue: table(document, Layer::PriorityQueue, problems),
+            circuit_breaker: table(document, Layer::CircuitBreaker, problems),
+            token_budget: table(document, Layer::TokenBudget, problems),
+            rate_limit: table(document, Layer::RateLimit, problems),
+        }
+    }
+
+    fn is_disabled(&self, layer: Layer) -> bool {
+        let enabled = match layer {
+            Layer::Retry => self.retry.as_ref().map(|table| table.enabled),
+            Layer::PriorityQueue => self.priority_queue.as_ref().map(|table| table.enabled),
+            Layer::CircuitBreaker => self.circuit_breaker.as_ref().map(|table| table.enabled),
+            Layer::TokenBudget => self.token_budget.as_ref().map(|table| table.enabled),
+            Layer::RateLimit => self.rate_limit.as_ref().map(|table| table.enabled),
+        };
+        enabled == Some(false)
+    }
+
+    fn enabled(self) -> Self {
+        Self {
+            retry: self.retry.filter(|table| table.enabled),
+            priority_queue: self.priority_queue.filter(|table| table.enabled),
+            circuit_breaker: self.circuit_breaker.filter(|table| table.enabled),
+            token_budget: self.token_budget.filter(|table| table.enabled),
+            rate_limit: self.rate_limit.filter(|table| table.enabled),
+        }
+    }
+
+    /// How long a layer lets requests wait for its own quotas.
+    pub(crate) fn wait(&self, layer: Layer) -> Option<Duration> {
+        match layer {
+            Layer::TokenBudget => self.token_budget.as_ref()?.wait,
+            Layer::RateLimit => self.rate_limit.as_ref()?.wait,
+            Layer::Retry | Layer::PriorityQueue | Layer::CircuitBreaker => None,
+        }
+    }
+
+    /// Whether the queue asks the admissions below it.
+    pub(crate) fn is_rate_aware(&self) -> bool {
+        let queue = self.priority_queue.as_ref();
+        queue.is_some_and(|queue| queue.rate_aware)
+    }
 }
 
 impl Policy {
@@ -81,35 +153,19 @@ impl Policy {
         let mut problems = unknown_keys(&document);
         let seed = keep(seed(&document), &mut problems);
         let start = keep(start(&document), &mut problems);
-        let retry = table::<RetryConfig>(&document, Layer::Retry, &mut problems);
-        let circuit_breaker =
-            table::<CircuitBreakerConfig>(&document, Layer::CircuitBreaker, &mut problems);
-        let rate_limit = table::<RateLimitConfig>(&document, Layer::RateLimit, &mut problems);
-        let disabled = |layer| match layer {
-            Layer::Retry => retry.as_ref().is_some_and(|config| !config.enabled),
-            Layer::CircuitBreaker => {
-                let config = circuit_breaker.as_ref();
-                config.is_some_and(|config| !config.enabled)
-            }
-            Layer::RateLimit => rate_limit.as_ref().is_some_and(|config| !config.enabled),
-        };
-        let stack = stack(&document, disabled, &mut problems);
-        let mut warnings = Vec::new();
-        if let Some(config) = &retry {
-            warnings.extend(contradictions::of_retry(&document, config));
-        }
-        if let Some(config) = &rate_limit {
-            warnings.extend(contradictions::of_rate_limit(&document, config));
-        }
+        let tables = Tables::read(&document, &mut problems);
+        let stack = stack(&document, |layer| tables.is_disabled(layer), &mut problems);
+        let mut warnings = contradictions::within_tables(&document, &tables);
+        let tables = tables.enabled();
+        warnings.extend(contradictions::between_tables(&document, &tables));
         warnings.sort_by_key(|warning| warning.line);
+        problems.extend(waiting_gates(&document, &stack, &tables));
         match (seed, start) {
             (Some(seed), Some(start)) if problems.is_empty() => Ok(Self {
                 stack,
                 seed,
                 start,
-                retry: retry.filter(|config| config.enabled),
-                circuit_breaker: circuit_breaker.filter(|config| config.enabled),
-                rate_limit: rate_limit.filter(|config| config.enabled),
+                tables,
                 warnings,
             }),
             _ => {
@@ -118,6 +174,19 @@ impl Policy {
             }
         }
     }
+}
+
+/// Layers that are asked by a queue and would wait for themselves.
+fn waiting_gates(document: &Document<'_>, stack: &[Layer], tables: &Tables) -> Vec<Problem> {
+    let below = stack
+        .iter()
+        .skip_while(|layer| **layer != Layer::PriorityQueue);
+    let gates = below.filter(|layer| tables.is_rate_aware() && tables.wait(**layer).is_some());
+    let problem = |layer: &Layer| {
+        let reason = "expected no `wait`, as `priority_queue.rate_aware` lets requests wait in the queue instead";
+        document.problem_at(&[layer.name(), "wait"], reason)
+    };
+    gates.map(problem).collect()
 }
 
 /// Reads a layer's table, if there is one.
@@ -151,27 +220,9 @@ fn unknown_keys(document: &Document<'_>) -> Vec<Problem> {
         .entries()
         .map(|(key, _)| key)
         .filter(|key| !known.contains(key));
-    let problem = |key| {
-        let reason = if ABSENT.contains(&key) {
-            not_yet(key)
-        } else {
-            expected_one_of(key, &known)
-        };
-        document.unknown(key, reason)
-    };
+    let problem = |key| document.unknown(key, expected_one_of(key, &known));
     // A file of something else altogether need not be listed in full.
     unknown.take(20).map(problem).collect()
-}
-
-fn not_yet(name: &str) -> String {
-    let layers: Vec<String> = Layer::ORDER
-        .iter()
-        .map(|layer| format!("`{}`", layer.name()))
-        .collect();
-    format!(
-        "the layer `{name}` does not exist yet in this version: expected only {}",
-        layers.join(", ")
-    )
 }
 
 fn seed(document: &Document<'_>) -> Result<u64, Problem> {
@@ -256,11 +307,7 @@ fn named_layer(
         .ok_or("expected the name of a table, a string")?;
     let Some(layer) = Layer::from_name(name) else {
         let known: Vec<&str> = Layer::ORDER.iter().map(|layer| layer.name()).collect();
-        return Err(if ABSENT.contains(&name) {
-            not_yet(name)
-        } else {
-            expected_one_of(name, &known)
-        });
+        return Err(expected_one_of(name, &known));
     };
     if named.contains(&layer) {
         return Err(format!(

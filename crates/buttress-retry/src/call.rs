@@ -22,7 +22,7 @@ pub(crate) struct Call<S, T, W, J, R, O> {
     pub(crate) service: Option<S>,
     template: Option<T>,
     attempt: Attempt,
-    /// Whether an earlier attempt has left the layers inside.
+    /// Whether an earlier attempt may have been sent.
     pub(crate) has_sent: bool,
     pauses: Pauses,
     payment: Payment,

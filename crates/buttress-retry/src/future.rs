@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use buttress_core::{
     Event, Now, Observe, OnReject, Outcome, Reason, Rejection, When, as_settled, as_timed_out,
-    note_sent, was_unsent,
+    note_sent,
 };
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -38,7 +38,7 @@ pin_project! {
             {
                 // The last attempt may still wait; one before it did not.
                 step.set(Step::Ended);
-                note_sent(true);
+                note_sent();
             }
         }
     }
@@ -157,8 +157,8 @@ where
                 }
                 Poll::Pending => {
                     let cut = ready!(call.poll_cut(cx));
-                    let unsent = was_unsent(|| as_timed_out(|| step.set(Step::Ended)));
-                    call.has_sent |= !unsent;
+                    as_timed_out(|| step.set(Step::Ended));
+                    call.has_sent = true;
                     let again = match cut {
                         Cut::AttemptTimeout => call.decide(Judgement::again(Outcome::TimedOut)),
                         Cut::Deadline => None,

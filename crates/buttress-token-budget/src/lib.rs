@@ -90,7 +90,7 @@ pub use limits::{Limit, LimitsError, MAX_LIMITS, MAX_SCOPES};
 pub use live::{BudgetStanding, BudgetStatus, DoesNotFit, Spender};
 pub use measure::Measured;
 #[cfg(feature = "http")]
-pub use respond::{Described, ForHttp, MeasuringBudgetLayer};
+pub use respond::{Described, ForHttp, MeasuredHttp, MeasuringBudgetLayer};
 pub use room::DEFAULT_WAITERS;
 pub use ticket::{OnDrop, Reserved, Settlement};
 pub use wait::{BudgetWait, Waiting};

@@ -1,6 +1,9 @@
 //! Usage read from HTTP responses, and answers in HTTP and gRPC.
 
-use buttress_core::{AtHead, ByResult, Describe, KeyHash, MissingKey, Now, Standing, Usage};
+use buttress_core::{
+    AtHead, ByResult, Classify, Describe, End, KeyHash, MissingKey, Now, Outcome, Permit, Settle,
+    Standing, Ticket, Usage,
+};
 use buttress_http::{
     AtUsage, ByGrpcStatus, ByStatus, Fields, FromBody, FromFrames, FromHead, GrpcAnswer,
     HttpAnswer, HttpAnswerAnyBody, HttpAnswerWith, Refusal,
@@ -78,6 +81,15 @@ impl<Q, A, C, R> TokenBudgetLayer<Q, A, C, R> {
     }
 }
 
+impl<Q, A, M, B, R> TokenBudgetLayer<Q, A, AtUsage<M, B>, R> {
+    /// How a call ended, if not by its status alone: for clients whose errors tell more, such as
+    /// [`ByStatus`]`(`[`ByBoxError`](buttress_core::ByBoxError)`)`.
+    #[must_use]
+    pub fn classify_measured<C>(self, classify: C) -> TokenBudgetLayer<Q, A, AtUsage<M, C>, R> {
+        self.settling(|settle| settle.classify(classify))
+    }
+}
+
 /// How a layer settles once it answers in HTTP or gRPC: what measures stays as it is; what does not settles
 /// when the body ends.
 pub trait ForHttp {
@@ -120,20 +132,50 @@ impl<M> ForHttp for AtUsage<M, ByStatus> {
 }
 
 impl<F> ForHttp for Measured<F, ByResult> {
-    type Http = Measured<F, ByStatus>;
-    type Grpc = Measured<F, ByGrpcStatus>;
+    type Http = MeasuredHttp<F>;
+    type Grpc = MeasuredHttp<F, ByGrpcStatus>;
 
     fn for_http(self) -> Self::Http {
-        Measured {
+        MeasuredHttp(Measured {
             read: self.read,
             classify: ByStatus::default(),
-        }
+        })
     }
 
     fn for_grpc(self) -> Self::Grpc {
-        Measured {
+        MeasuredHttp(Measured {
             read: self.read,
             classify: ByGrpcStatus::default(),
+        })
+    }
+}
+
+/// Settles at the head with what `F` finds in an HTTP response. One that is not 2xx did nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct MeasuredHttp<F, C = ByStatus>(Measured<F, C>);
+
+impl<B, E, T, F, C> Settle<Response<B>, E, T> for MeasuredHttp<F, C>
+where
+    T: Ticket,
+    C: Classify<Response<B>, E>,
+    Measured<F, C>: Settle<Response<B>, E, T, Response = Response<B>>,
+{
+    type Response = Response<B>;
+
+    fn settle(
+        &self,
+        result: Result<Response<B>, E>,
+        permit: Permit<T>,
+        now: &Now,
+    ) -> Result<Response<B>, E> {
+        let outcome = self.0.classify.classify(result.as_ref());
+        let is_done = |response: &Response<B>| response.status().is_success();
+        match outcome {
+            Outcome::Success if !result.as_ref().is_ok_and(is_done) => {
+                permit.end(End::Settled(outcome, Some(Usage::NOTHING)), now);
+                result
+            }
+            _ => self.0.settle(result, permit, now),
         }
     }
 }

@@ -86,9 +86,7 @@ impl Reserved {
             Settlement::AtLeast(usage) => reserved.at_least(&reserved.settled(&usage)),
             Settlement::Nothing => Amounts::NOTHING,
         };
-        if let Settlement::Exact(usage) = settlement
-            && usage != Usage::NOTHING
-        {
+        if let Settlement::Exact(usage) = settlement {
             self.learn(&usage, &used);
         }
         let (shared, now) = (&self.shared, self.shared.nanos(now));
@@ -157,15 +155,16 @@ impl Ticket for Reserved {
 
     fn end(self, end: End, now: &Now) {
         let settlement = match end {
-            // The request never went on.
-            End::Settled(Outcome::TimedOut, Some(Usage::NOTHING))
-            | End::Cancelled(Some(Usage::NOTHING)) => Settlement::Nothing,
-            End::Settled(Outcome::Success, usage) => Settlement::Exact(usage.unwrap_or_default()),
             End::Settled(Outcome::Refused, _) | End::Released => Settlement::Nothing,
+            // It is known that nothing was done: the response was none, or the request was never sent.
+            End::Settled(_, Some(Usage::NOTHING)) | End::Cancelled(Some(Usage::NOTHING)) => {
+                Settlement::Nothing
+            }
+            End::Settled(Outcome::Success, usage) => Settlement::Exact(usage.unwrap_or_default()),
             // The upstream may have spent it, and goes on with it.
             End::Settled(Outcome::TimedOut, seen) => Settlement::AtLeast(seen.unwrap_or_default()),
             End::Settled(Outcome::Failure | Outcome::Throttled(_) | Outcome::Overloaded, seen) => {
-                match self.began && seen != Some(Usage::NOTHING) {
+                match self.began {
                     true => self.broken(seen),
                     false => Settlement::Nothing,
                 }

@@ -6,11 +6,11 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::leave::{dropped_unsent, leave};
 use super::parked::{Parked, Unparked};
 use crate::admission::Admission;
 use crate::on_reject::OnReject;
-use crate::outcome::Usage;
-use crate::permit::{Permit, Ticket, was_unsent};
+use crate::permit::{Permit, Ticket};
 use crate::rejection::Rejection;
 use crate::settle::Settle;
 use crate::time::{Instant, Now};
@@ -34,8 +34,17 @@ pin_project! {
         S: Service<Req>,
         A: Admission,
     {
+        #[inline]
         fn drop(this: Pin<&mut Self>) {
-            leave(this.project().state);
+            let mut state = this.project().state;
+            match state.as_mut().project() {
+                StateProjection::Running { permit, .. } if permit.ticket().is_some() => {
+                    let permit = mem::replace(permit, Permit::exempt());
+                    leave(permit, || state.set(State::Gone));
+                }
+                StateProjection::Refused { .. } => dropped_unsent(),
+                _ => {}
+            }
         }
     }
 }
@@ -61,22 +70,8 @@ pin_project! {
         Waiting {
             parked: Pin<Box<P>>,
         },
-        Left,
+        Gone,
     }
-}
-
-/// Drops the work, then the permit, which hears whether the request still waited further in.
-#[inline]
-fn leave<F, P, T: Ticket, C, R>(mut state: Pin<&mut State<F, P, T, C, R>>) {
-    let StateProjection::Running { permit, .. } = state.as_mut().project() else {
-        return;
-    };
-    if permit.ticket().is_none() {
-        return;
-    }
-    let permit = mem::replace(permit, Permit::exempt());
-    let usage = was_unsent(|| state.set(State::Left)).then_some(Usage::NOTHING);
-    permit.leave(usage, &Now::new());
 }
 
 impl<S, Req, Q, A, C, R> ResponseFuture<S, Req, Q, A, C, R>
@@ -164,7 +159,8 @@ where
                     },
                     Unparked::Failed(error) => return Poll::Ready(Err(R::error(error))),
                 },
-                StateProjection::Left => return Poll::Pending,
+                // Nobody polls what is being dropped.
+                StateProjection::Gone => return Poll::Pending,
             };
             state.set(next);
         }
@@ -181,7 +177,7 @@ where
             State::Running { .. } => "running",
             State::Refused { .. } => "refused",
             State::Waiting { .. } => "waiting",
-            State::Left => "left",
+            State::Gone => "gone",
         };
         f.debug_struct("ResponseFuture")
             .field("state", &state)

@@ -6,7 +6,8 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::layer::Path;
-use crate::permit::{End, Permit, Ticket, note_sent};
+use super::leave::dropped_unsent;
+use crate::permit::{End, Permit, Ticket};
 use crate::rejection::Rejection;
 use crate::time::Now;
 
@@ -21,12 +22,14 @@ pin_project! {
         service: S,
         request: Option<Req>,
         path: Arc<Path<Q, A, C, R>>,
+        // Whether it has an answer: it was sent, refused, or the service failed.
+        over: bool,
     }
 
     impl<S, Req, W, T: Ticket, Q, A, C, R> PinnedDrop for Parked<S, Req, W, T, Q, A, C, R> {
         fn drop(this: Pin<&mut Self>) {
-            if this.project().request.is_some() {
-                note_sent(false);
+            if !*this.project().over {
+                dropped_unsent();
             }
         }
     }
@@ -67,6 +70,7 @@ impl<S, Req, W, T: Ticket, Q, A, C, R> Parked<S, Req, W, T, Q, A, C, R> {
             service,
             request: Some(request),
             path,
+            over: false,
         }
     }
 }
@@ -88,6 +92,7 @@ where
             match ready!(this.wait.poll(cx)) {
                 Ok(permit) => this.admitted.0 = Some(permit),
                 Err(rejection) => {
+                    *this.over = true;
                     let on_reject = this.path.on_reject.clone();
                     return Poll::Ready(Unparked::Refused(rejection, on_reject));
                 }
@@ -96,9 +101,11 @@ where
         if let Err(error) = ready!(this.service.poll_ready(cx)) {
             // The permit goes now, and not when the caller gets around to dropping the future.
             *this.admitted = Unused(None);
+            *this.over = true;
             return Poll::Ready(Unparked::Failed(error));
         }
         let permit = this.admitted.0.take().unwrap_or_else(Permit::exempt);
+        *this.over = true;
         let request = this
             .request
             .take()

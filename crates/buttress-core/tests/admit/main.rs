@@ -7,3 +7,4 @@ mod observed;
 mod support;
 mod traps;
 mod types;
+mod unsent;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use buttress_core::BoxError;
+use buttress_core::time::{Instant, now};
 use parking_lot::Mutex;
 use tower::Service;
 
@@ -22,17 +23,36 @@ type Result = std::result::Result<Reply, BoxError>;
 /// The attempts that run, at most one a request.
 #[derive(Clone)]
 pub(super) struct Attempts {
-    running: Arc<Mutex<Vec<Option<Attempt>>>>,
+    running: Arc<Mutex<Vec<Latest>>>,
     /// How many have begun.
     begun: Arc<AtomicU64>,
     ready: Arc<Ready>,
 }
 
-/// An attempt that runs, and how many had begun before it.
+/// The latest attempt of a request.
+#[derive(Clone, Default)]
+enum Latest {
+    #[default]
+    None,
+    Running(Attempt),
+    Ended,
+}
+
+/// An attempt that runs, when it began, and how many had begun before it.
 #[derive(Clone)]
 struct Attempt {
     order: u64,
+    began: Instant,
     handle: Handle,
+}
+
+impl Latest {
+    fn running(&self) -> Option<&Attempt> {
+        match self {
+            Self::Running(attempt) => Some(attempt),
+            Self::None | Self::Ended => None,
+        }
+    }
 }
 
 type Handle = Arc<Mutex<State>>;
@@ -46,22 +66,27 @@ struct State {
 
 impl Attempts {
     pub(super) fn new(requests: usize, ready: Arc<Ready>) -> Self {
-        let none = (0..requests).map(|_| None).collect();
         Self {
-            running: Arc::new(Mutex::new(none)),
+            running: Arc::new(Mutex::new(vec![Latest::None; requests])),
             begun: Arc::default(),
             ready,
         }
     }
 
-    /// Whether an attempt of the request runs.
-    pub(super) fn is_running(&self, request: usize) -> bool {
-        self.order(request).is_some()
-    }
-
     /// Where the attempt stands in the order in which attempts came to the layers; none if none runs.
     pub(super) fn order(&self, request: usize) -> Option<u64> {
-        Some(self.running.lock().get(request)?.as_ref()?.order)
+        Some(self.running.lock().get(request)?.running()?.order)
+    }
+
+    /// When the attempt that runs came to the layers.
+    pub(super) fn began(&self, request: usize) -> Option<Instant> {
+        Some(self.running.lock().get(request)?.running()?.began)
+    }
+
+    /// Whether the request is between two attempts, or at its end.
+    pub(super) fn is_between(&self, request: usize) -> bool {
+        let running = self.running.lock();
+        matches!(running.get(request), Some(Latest::Ended))
     }
 
     /// Lets the attempt go on, and wakes who asked for its end if it has come.
@@ -75,7 +100,7 @@ impl Attempts {
 
     fn handle(&self, request: usize) -> Option<Handle> {
         let running = self.running.lock();
-        Some(Arc::clone(&running.get(request)?.as_ref()?.handle))
+        Some(Arc::clone(&running.get(request)?.running()?.handle))
     }
 
     /// Polls the attempt; who waits for its end, if it has just come.
@@ -108,13 +133,13 @@ pub(super) struct Apart {
 impl Service<Call> for Apart {
     type Response = Reply;
     type Error = BoxError;
-    type Future = Running;
+    type Future = Awaited;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<std::result::Result<(), BoxError>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, call: Call) -> Running {
+    fn call(&mut self, call: Call) -> Awaited {
         let request = call.request;
         let handle = Arc::new(Mutex::new(State {
             future: Some(self.inner.call(call)),
@@ -122,12 +147,13 @@ impl Service<Call> for Apart {
             asking: None,
         }));
         if let Some(place) = self.attempts.running.lock().get_mut(request) {
-            *place = Some(Attempt {
+            *place = Latest::Running(Attempt {
                 order: self.attempts.begun.fetch_add(1, Ordering::Relaxed),
+                began: now(),
                 handle: Arc::clone(&handle),
             });
         }
-        Running {
+        Awaited {
             request,
             handle,
             attempts: self.attempts.clone(),
@@ -137,14 +163,14 @@ impl Service<Call> for Apart {
 }
 
 /// Waits for the end of an attempt. Dropping it ends the attempt.
-pub(super) struct Running {
+pub(super) struct Awaited {
     request: usize,
     handle: Handle,
     attempts: Attempts,
     is_new: bool,
 }
 
-impl Future for Running {
+impl Future for Awaited {
     type Output = Result;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result> {
@@ -163,10 +189,10 @@ impl Future for Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Awaited {
     fn drop(&mut self) {
         if let Some(place) = self.attempts.running.lock().get_mut(self.request) {
-            *place = None;
+            *place = Latest::Ended;
         }
         // What is dropped with the attempt looks at what happens around it: here, and outside the lock.
         let future = self.handle.lock().future.take();

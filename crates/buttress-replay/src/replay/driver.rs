@@ -4,12 +4,14 @@
 //! format's: the upstream's events, what falls due in the layers, callers who leave, arrivals; each followed
 //! until nothing more can happen.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use buttress_core::time::later;
 use parking_lot::Mutex;
 use tokio::time::{Sleep, sleep_until};
 use tower::{Service, ServiceExt};
@@ -32,6 +34,19 @@ const STEP: Milliseconds = 365 * 24 * 60 * 60 * 1_000;
 /// policy can name.
 const PATIENCE: Milliseconds = 40_000_000_000_000;
 
+/// What falls due in the layers at one instant, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Wait,
+    Backoff,
+    /// An attempt's timeout that comes before a deadline in the queue.
+    TimeoutInQueue,
+    /// The longest wait, or a deadline, in the queue.
+    WaitInQueue,
+    /// An attempt's timeout or deadline.
+    Cut,
+}
+
 type Way = Pin<Box<dyn Future<Output = ()>>>;
 
 struct Driver {
@@ -41,7 +56,7 @@ struct Driver {
     /// Every request's way through the layers.
     ways: Vec<Option<Way>>,
     attempts: Attempts,
-    has_retry: bool,
+    attempt_timeout: Option<Duration>,
     open: usize,
 }
 
@@ -54,13 +69,20 @@ pub(super) async fn drive(policy: &Policy, trace: &[Request]) -> (Vec<Decision>,
         ready,
         ways: trace.iter().map(|_| None).collect(),
         attempts,
-        has_retry: policy.retry.is_some(),
+        attempt_timeout: policy
+            .tables
+            .retry
+            .as_ref()
+            .and_then(|retry| retry.policy.attempt_timeout()),
         open: 0,
         world,
     };
     driver.run().await;
-    let shadow = policy.rate_limit.as_ref().is_some_and(|limit| limit.shadow);
-    driver.world.lock().finish(shadow)
+    let limit = policy.tables.rate_limit.as_ref();
+    let shadow = limit.is_some_and(|limit| limit.shadow);
+    let (decisions, mut summary) = driver.world.lock().finish(shadow);
+    (summary.tokens_used, summary.tokens_refunded) = driver.built.tokens();
+    (decisions, summary)
 }
 
 impl Driver {
@@ -88,7 +110,7 @@ impl Driver {
     }
 
     /// Waits until `target`, or until something falls due in the layers before; returns who is woken.
-    async fn pass_time(&self, sleep: &mut Pin<Box<Sleep>>, target: Milliseconds) -> BTreeSet<Task> {
+    async fn pass_time(&self, sleep: &mut Pin<Box<Sleep>>, target: Milliseconds) -> Vec<Task> {
         let deadline = self.world.lock().instant(target);
         sleep.as_mut().reset(deadline);
         poll_fn(|cx| {
@@ -103,19 +125,20 @@ impl Driver {
     }
 
     /// Everything that happens at this instant. `due` are those for whom something fell due in the layers.
-    async fn instant(&mut self, due: BTreeSet<Task>) {
+    async fn instant(&mut self, due: Vec<Task>) {
         let now = self.world.lock().now();
         let mut due = self.in_order(due);
         loop {
             let followed = if let Some(event) = self.take(now, What::precedes_layers) {
                 self.happen(event);
-                event.request
+                Some(event.request)
             } else if let Some(task) = due.pop_front() {
                 self.poll(task);
-                task.request
+                // Who wakes itself stands behind those whom it woke before.
+                Some(task.request).filter(|_| !self.ready.contains(task))
             } else if let Some(event) = self.take(now, |_| true) {
                 self.happen(event);
-                event.request
+                Some(event.request)
             } else {
                 // Timers that were set for this very instant fire when the runtime looks at them.
                 tokio::task::yield_now().await;
@@ -134,21 +157,42 @@ impl Driver {
     }
 
     /// Puts those for whom something is due in the order of the format.
-    fn in_order(&self, due: BTreeSet<Task>) -> VecDeque<Task> {
-        let mut due: Vec<_> = due.into_iter().collect();
-        due.sort_by_key(|task| self.rank(task));
+    fn in_order(&self, mut due: Vec<Task>) -> VecDeque<Task> {
+        due.sort_by_cached_key(|task| self.rank(*task));
         due.into()
     }
 
     /// Waits come first, in the order in which attempts came to the layers, which promise it; then backoffs;
-    /// then what cuts attempts off, each in the order of the trace.
-    fn rank(&self, task: &Task) -> (u8, u64, usize) {
-        match (task.part, self.attempts.order(task.request)) {
-            (Part::Attempt, order) => (0, order.unwrap_or(0), task.request),
-            (Part::Whole, None) => (1, 0, task.request),
+    /// then what ends the wait for a place, and what cuts attempts off, each in the order of the trace.
+    fn rank(&self, task: Task) -> (Due, u64, usize) {
+        let request = task.request;
+        let order = self.attempts.order(request);
+        let due = match task.part {
             // While an attempt runs, all that can fall due outside of it is its end.
-            (Part::Whole, Some(_)) => (2, 0, task.request),
+            Part::Whole if order.is_some() => match self.is_timed_out_at_its_deadline(request) {
+                true => Due::TimeoutInQueue,
+                false => Due::Cut,
+            },
+            Part::Whole if self.attempts.is_between(request) => Due::Backoff,
+            Part::Attempt | Part::Whole => match self.world.lock().ends_wait_in_queue(request) {
+                true => Due::WaitInQueue,
+                false => Due::Wait,
+            },
+        };
+        match due {
+            Due::Wait => (due, order.unwrap_or(0), request),
+            _ => (due, 0, request),
         }
+    }
+
+    /// Whether an attempt times out at the very deadline at which it would leave the queue, which comes later.
+    fn is_timed_out_at_its_deadline(&self, request: usize) -> bool {
+        let (began, timeout) = (self.attempts.began(request), self.attempt_timeout);
+        let (Some(began), Some(timeout)) = (began, timeout) else {
+            return false;
+        };
+        let world = self.world.lock();
+        later(began, timeout) == world.instant(world.now()) && world.leaves_queue_late(request)
     }
 
     fn happen(&mut self, event: Event) {
@@ -188,14 +232,7 @@ impl Driver {
     fn arrive(&mut self, request: usize) {
         let mut world = self.world.lock();
         let line = &world.trace[request];
-        let call = Call {
-            request,
-            key: line.key.as_str().into(),
-            cost: line.cost,
-            method: line.method.as_str().into(),
-            deadline: world.deadline(request),
-            arrived: world.instant(world.now()),
-        };
+        let call = world.call(request);
         if let Some(cancel) = line.cancel {
             let leave = Event {
                 at: world.now() + cancel,
@@ -214,14 +251,14 @@ impl Driver {
 
     /// Polls whoever has been woken until nobody is. Each is followed to its end before the next, also where
     /// the upstream answers in no time.
-    fn follow(&mut self, mut request: usize, now: Milliseconds) {
+    fn follow(&mut self, mut request: Option<usize>, now: Milliseconds) {
         loop {
-            if let Some(task) = self.ready.pop_of(request) {
+            if let Some(task) = request.and_then(|request| self.ready.pop_of(request)) {
                 self.poll(task);
-            } else if let Some(event) = self.take_of(request, now) {
+            } else if let Some(event) = request.and_then(|request| self.take_of(request, now)) {
                 self.happen(event);
-            } else if let Some(task) = self.ready.pop(|task| self.rank(task)) {
-                request = task.request;
+            } else if let Some(task) = self.ready.pop() {
+                request = Some(task.request);
                 self.poll(task);
             } else {
                 return;
@@ -230,8 +267,7 @@ impl Driver {
     }
 
     fn take_of(&self, request: usize, now: Milliseconds) -> Option<Event> {
-        let timeline = &mut self.world.lock().timeline;
-        timeline.take_of(request, now, What::precedes_layers)
+        self.world.lock().timeline.take_upstreams(request, now)
     }
 
     fn poll(&mut self, task: Task) {
@@ -267,8 +303,7 @@ impl Driver {
     /// If the request has just ended without an admission, what is left is what is left now.
     fn note_end(&mut self, request: usize) {
         let mut world = self.world.lock();
-        let is_between = self.has_retry && !self.attempts.is_running(request);
-        world.count_waiting(request, is_between);
+        world.count_waiting(request, self.attempts.is_between(request));
         let ended = world.records[request].end.is_some();
         drop(world);
         if ended {

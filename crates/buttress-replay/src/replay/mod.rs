@@ -6,6 +6,9 @@
 
 mod attempts;
 mod driver;
+mod gates;
+mod layers;
+mod queue;
 mod ready;
 mod repeat;
 mod stack;

@@ -1,6 +1,6 @@
 //! Which tasks want to be polled.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
@@ -29,28 +29,46 @@ pub(super) struct Ready(Mutex<Woken>);
 
 #[derive(Debug, Default)]
 struct Woken {
-    tasks: BTreeSet<Task>,
+    /// Every task with its place in the order in which they were woken.
+    tasks: BTreeMap<Task, u64>,
+    in_order: BTreeSet<(u64, Task)>,
+    count: u64,
     driver: Option<Waker>,
 }
 
 impl Ready {
     /// Takes the first of the woken tasks of a request.
     pub(super) fn pop_of(&self, request: usize) -> Option<Task> {
-        let tasks = &mut self.0.lock().tasks;
-        let first = tasks.iter().find(|task| task.request == request).copied()?;
-        tasks.take(&first)
+        let mut woken = self.0.lock();
+        let [first, last] = [Part::Attempt, Part::Whole].map(|part| Task { request, part });
+        let (task, order) = woken
+            .tasks
+            .range(first..=last)
+            .next()
+            .map(|(task, order)| (*task, *order))?;
+        woken.tasks.remove(&task);
+        woken.in_order.remove(&(order, task));
+        Some(task)
     }
 
-    /// Takes the one of the woken that comes first by `rank`.
-    pub(super) fn pop<R: Ord>(&self, rank: impl Fn(&Task) -> R) -> Option<Task> {
-        let tasks = &mut self.0.lock().tasks;
-        let first = tasks.iter().min_by_key(|task| rank(task)).copied()?;
-        tasks.take(&first)
+    /// Takes the one that was woken first: layers wake in the order that they promise.
+    pub(super) fn pop(&self) -> Option<Task> {
+        let mut woken = self.0.lock();
+        let (_, task) = woken.in_order.pop_first()?;
+        woken.tasks.remove(&task);
+        Some(task)
+    }
+
+    /// Whether a task is woken.
+    pub(super) fn contains(&self, task: Task) -> bool {
+        self.0.lock().tasks.contains_key(&task)
     }
 
     /// Takes all of the woken.
-    pub(super) fn take(&self) -> BTreeSet<Task> {
-        std::mem::take(&mut self.0.lock().tasks)
+    pub(super) fn take(&self) -> Vec<Task> {
+        let mut woken = self.0.lock();
+        woken.in_order.clear();
+        std::mem::take(&mut woken.tasks).into_keys().collect()
     }
 
     /// Whether any is woken; if not, `driver` is woken when one is.
@@ -77,7 +95,12 @@ struct TaskWaker {
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
         let mut woken = self.ready.0.lock();
-        woken.tasks.insert(self.task);
+        if !woken.tasks.contains_key(&self.task) {
+            woken.count += 1;
+            let order = woken.count;
+            woken.tasks.insert(self.task, order);
+            woken.in_order.insert((order, self.task));
+        }
         let driver = woken.driver.take();
         drop(woken);
         if let Some(driver) = driver {

@@ -1,23 +1,25 @@
 //! The layers of a policy, around the upstream.
 
-use std::time::Duration;
-
-use buttress_circuit_breaker::{CircuitBreakerConfig, CircuitBreakerLayer, Window};
-use buttress_core::{BoxError, ByBoxError, Describe, Event, Now};
-use buttress_http::{ByStatus, Hints};
-use buttress_rate_limit::{RateLimitConfig, RateLimitLayer, RateLimiter};
-use buttress_retry::{OnBoxError, OnStatus, RetryConfig};
 use bytes::Bytes;
 use http::Response;
 use http_body::Body;
-use tower::util::{BoxCloneService, MapRequest, MapResponse};
+
+use buttress_core::BoxError;
+use buttress_http::Hints;
+use buttress_rate_limit::RateLimiter;
+use buttress_retry::{OnBoxError, OnStatus, RetryConfig};
+use buttress_token_budget::{Dimension, TokenBudget};
+use tower::util::{BoxCloneService, MapResponse};
 use tower::{Layer, Service};
 
 use super::attempts::{Apart, Attempts};
+use super::gates::Gate;
+use super::layers::{Breaker, Budget, Limit, scarcest};
+use super::queue;
 use super::repeat::Repeat;
 use super::upstream::{Call, Reply, Upstream};
 use super::world::{Left, World};
-use crate::policy::{self, Policy};
+use crate::policy::{self, Policy, Tables};
 
 /// Any stack.
 pub(super) type Stack = BoxCloneService<Call, Reply, BoxError>;
@@ -26,39 +28,103 @@ pub(super) type Stack = BoxCloneService<Call, Reply, BoxError>;
 pub(super) struct Built {
     pub(super) stack: Stack,
     limiter: Option<RateLimiter>,
+    budget: Option<TokenBudget>,
+    /// Those that a queue further out is to ask, outermost first.
+    gates: Vec<Gate>,
 }
 
 impl Built {
     /// Builds from the inside out.
     pub(super) fn new(policy: &Policy, world: &World, attempts: &Attempts) -> Self {
-        let mut stack = Stack::new(Upstream(world.clone()));
-        let mut limiter = None;
-        for layer in policy.stack.iter().rev() {
-            stack = match layer {
-                policy::Layer::Retry => match &policy.retry {
-                    Some(config) => retried(stack, config, policy.seed, attempts),
-                    None => stack,
-                },
-                policy::Layer::CircuitBreaker => match &policy.circuit_breaker {
-                    Some(config) => broken(stack, config, policy.seed, world),
-                    None => stack,
-                },
-                policy::Layer::RateLimit => match &policy.rate_limit {
-                    Some(config) => {
-                        let (limited, handle) = rate_limited(stack, config, policy, world);
-                        limiter = Some(handle);
-                        limited
+        let mut built = Self {
+            stack: Stack::new(Upstream(world.clone())),
+            limiter: None,
+            budget: None,
+            gates: Vec::new(),
+        };
+        let queue = (policy.stack.iter()).position(|layer| *layer == policy::Layer::PriorityQueue);
+        let queue = queue.filter(|_| policy.tables.is_rate_aware());
+        for (index, layer) in policy.stack.iter().enumerate().rev() {
+            let is_asked = queue.is_some_and(|queue| index > queue);
+            built = built.around(*layer, is_asked, policy, world, attempts);
+        }
+        built
+    }
+
+    /// Puts one layer more around the stack, or among those that a queue asks.
+    fn around(
+        mut self,
+        layer: policy::Layer,
+        is_asked: bool,
+        policy: &Policy,
+        world: &World,
+        attempts: &Attempts,
+    ) -> Self {
+        let Tables {
+            retry,
+            priority_queue,
+            circuit_breaker,
+            token_budget,
+            rate_limit,
+        } = &policy.tables;
+        match layer {
+            policy::Layer::Retry => {
+                let around = |config| retried(self.stack.clone(), config, policy.seed, attempts);
+                self.stack = retry.as_ref().map_or(self.stack.clone(), around);
+            }
+            policy::Layer::PriorityQueue => {
+                let gates = std::mem::take(&mut self.gates);
+                if let Some(config) = priority_queue {
+                    self.stack = queue::queued(self.stack, config, gates, world);
+                }
+            }
+            policy::Layer::CircuitBreaker => {
+                if let Some(config) = circuit_breaker {
+                    let breaker = Breaker::new(config, policy.seed, world);
+                    match is_asked {
+                        true => self.gates.insert(0, breaker.gate()),
+                        false => self.stack = breaker.around(self.stack),
                     }
-                    None => stack,
-                },
+                }
+            }
+            policy::Layer::TokenBudget => {
+                if let Some(config) = token_budget {
+                    let budget = Budget::new(config, policy, world);
+                    self.budget = Some(budget.budget.clone());
+                    match is_asked {
+                        true => self.gates.insert(0, budget.gate()),
+                        false => self.stack = budget.around(self.stack),
+                    }
+                }
+            }
+            policy::Layer::RateLimit => {
+                if let Some(config) = rate_limit {
+                    let limit = Limit::new(config, policy, world);
+                    self.limiter = Some(limit.limiter.clone());
+                    match is_asked {
+                        true => self.gates.insert(0, limit.gate()),
+                        false => self.stack = limit.around(self.stack),
+                    }
+                }
             }
         }
-        Self { stack, limiter }
+        self
     }
 
     /// What is left for a key now.
     pub(super) fn left(&self, key: &str) -> Option<Left> {
         scarcest(self.limiter.as_ref()?, key)
+    }
+
+    /// The tokens that were used, and those that were given back, as the budget has counted.
+    pub(super) fn tokens(&self) -> (u128, u128) {
+        let Some(status) = self.budget.as_ref().map(TokenBudget::status) else {
+            return (0, 0);
+        };
+        let total = |amounts: [u64; 8]| u128::from(amounts[Dimension::TOTAL.index()]);
+        let refunded = total(status.refunded);
+        let used = (total(status.granted) + total(status.overshot)).saturating_sub(refunded);
+        (used, refunded)
     }
 }
 
@@ -83,31 +149,8 @@ fn retried(inner: Stack, config: &RetryConfig, seed: u64, attempts: &Attempts) -
     }))
 }
 
-fn broken(inner: Stack, config: &CircuitBreakerConfig, seed: u64, world: &World) -> Stack {
-    let mut config = config.clone();
-    config.seed = Some(seed);
-    let epoch = match config.window() {
-        // Slices are tenths.
-        Window::Time(time) => world.lock().aligned(time / 10),
-        Window::Calls(_) => world.lock().aligned(Duration::ZERO),
-    };
-    let breaker = config
-        .builder()
-        .epoch(epoch)
-        .build()
-        .expect("a policy that was read makes sense");
-    let layer = CircuitBreakerLayer::from(breaker)
-        .reading_statuses()
-        .classify(ByStatus(ByBoxError))
-        .as_box_error();
-    match config.by {
-        Some(_) => boxed(layer.by(|call: &Call| Some(call.key.clone())).layer(inner)),
-        None => boxed(layer.layer(inner)),
-    }
-}
-
 /// A service whose layer has made a body of its own.
-fn boxed<S, B>(service: S) -> Stack
+pub(super) fn boxed<S, B>(service: S) -> Stack
 where
     S: Service<Call, Response = Response<B>, Error = BoxError> + Clone + Send + 'static,
     S::Future: Send,
@@ -115,61 +158,4 @@ where
 {
     let boxed = |response: Response<B>| -> Reply { response.map(|body| Box::pin(body) as _) };
     Stack::new(MapResponse::new(service, boxed))
-}
-
-fn rate_limited(
-    inner: Stack,
-    config: &RateLimitConfig,
-    policy: &Policy,
-    world: &World,
-) -> (Stack, RateLimiter) {
-    let mut config = config.clone();
-    config.seed = Some(policy.seed);
-    let limiter = config
-        .builder()
-        .wall_clock(world.lock().wall_clock(policy.start))
-        .build()
-        .expect("a policy that was read can be enforced");
-    let layer = RateLimitLayer::from(limiter.clone())
-        .by(|call: &Call| Some(call.key.clone()))
-        .cost(|call: &Call| call.cost)
-        .deadline(|call: &Call| call.deadline)
-        .as_box_error();
-    let inner = probed(inner, limiter.clone(), world.clone());
-    let world = world.clone();
-    let observe = move |event| {
-        if let Event::Admitted { shadowed: true } = event {
-            let mut world = world.lock();
-            let polled = world.polled;
-            world.records[polled].shadowed = true;
-        }
-    };
-    let stack = match config.wait {
-        Some(wait) => Stack::new(layer.wait(wait).observe(observe).layer(inner)),
-        None => Stack::new(layer.observe(observe).layer(inner)),
-    };
-    (stack, limiter)
-}
-
-/// Notes what is left just after an admission, which is when the limiter calls the service below it.
-fn probed(inner: Stack, limiter: RateLimiter, world: World) -> Stack {
-    Stack::new(MapRequest::new(inner, move |call: Call| {
-        let left = scarcest(&limiter, &call.key);
-        world.lock().records[call.request].left = left;
-        call
-    }))
-}
-
-fn scarcest(limiter: &RateLimiter, key: &str) -> Option<Left> {
-    let mut scarcest: Option<Left> = None;
-    limiter.standings(limiter.hash(key), &Now::new(), &mut |standing| {
-        let left = Left {
-            remaining: standing.remaining,
-            limit: standing.capacity,
-        };
-        if scarcest.is_none_or(|scarcest| left.remaining < scarcest.remaining) {
-            scarcest = Some(left);
-        }
-    });
-    scarcest
 }

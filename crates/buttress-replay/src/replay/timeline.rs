@@ -1,7 +1,6 @@
 //! What is going to happen, in the order of the format.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 
 use crate::trace::Milliseconds;
 
@@ -66,35 +65,27 @@ impl Ord for Event {
 
 /// All events to come.
 #[derive(Debug, Default)]
-pub(super) struct Timeline(BinaryHeap<Reverse<Event>>);
+pub(super) struct Timeline(BTreeSet<Event>);
 
 impl Timeline {
     pub(super) fn add(&mut self, event: Event) {
-        self.0.push(Reverse(event));
+        self.0.insert(event);
     }
 
     pub(super) fn next(&self) -> Option<Event> {
-        self.0.peek().map(|Reverse(event)| *event)
+        self.0.first().copied()
     }
 
-    /// Takes the next event of one request if it is due at `now` and `wanted`.
-    pub(super) fn take_of(
-        &mut self,
-        request: usize,
-        now: Milliseconds,
-        wanted: impl Fn(What) -> bool,
-    ) -> Option<Event> {
-        let mut others = Vec::new();
-        let mut found = None;
-        while let Some(event) = self.take(now, &wanted) {
-            if event.request == request {
-                found = Some(event);
-                break;
-            }
-            others.push(Reverse(event));
-        }
-        self.0.extend(others);
-        found
+    /// Takes the next of the upstream's events for one request, if it is due at `now`.
+    pub(super) fn take_upstreams(&mut self, request: usize, now: Milliseconds) -> Option<Event> {
+        let at = self.next()?.at;
+        let event = |what| Event { at, request, what };
+        let first = event(What::Head { attempt: 0 });
+        let last = event(What::BodyEnd {
+            attempt: usize::MAX,
+        });
+        let found = self.0.range(first..=last).next().copied();
+        found.filter(|found| at <= now && self.0.remove(found))
     }
 
     /// Takes the next event if it is due at `now` and `wanted`.
@@ -105,7 +96,7 @@ impl Timeline {
     ) -> Option<Event> {
         let next = self.next()?;
         (next.at <= now && wanted(next.what)).then(|| {
-            self.0.pop();
+            self.0.remove(&next);
             next
         })
     }

@@ -16,7 +16,7 @@ use tower::Service;
 
 use super::timeline::{Event, What};
 use super::world::World;
-use crate::trace::{Attempt, TransportError};
+use crate::trace::{Attempt, Priority, TransportError};
 
 /// What goes through the layers in place of a request.
 #[derive(Debug, Clone)]
@@ -24,7 +24,11 @@ pub(super) struct Call {
     /// The line of the trace, from 0.
     pub(super) request: usize,
     pub(super) key: Arc<str>,
+    pub(super) tenant: Arc<str>,
+    pub(super) priority: Priority,
     pub(super) cost: u64,
+    /// The tokens to reserve; none if the budget is not to be asked.
+    pub(super) estimate: Option<u64>,
     pub(super) method: Arc<str>,
     /// When the answer becomes worthless, as far as the layers have said.
     pub(super) deadline: Option<Instant>,
@@ -107,6 +111,7 @@ impl Service<Call> for Upstream {
         record.slots.push(Arc::clone(&slot));
         let service = &world.trace[call.request].service;
         let script = service[attempt.min(service.len() - 1)].clone();
+        let used = (world.trace[call.request].tokens).and_then(|tokens| tokens.used);
         let head = What::Head { attempt };
         if script.latency == 0 {
             // What the upstream does at this very instant beats whatever else falls due at it.
@@ -122,6 +127,7 @@ impl Service<Call> for Upstream {
         drop(world);
         Answer {
             script,
+            used,
             attempt,
             connection: Some(Connection {
                 world: Arc::clone(&self.0),
@@ -151,6 +157,7 @@ impl Drop for Connection {
 #[derive(Debug)]
 pub(super) struct Answer {
     script: Attempt,
+    used: Option<u64>,
     attempt: usize,
     connection: Option<Connection>,
 }
@@ -180,13 +187,14 @@ impl Future for Answer {
         };
         world.timeline.add(end);
         drop(world);
-        Poll::Ready(Ok(reply(&this.script, connection)))
+        Poll::Ready(Ok(reply(&this.script, this.used, connection)))
     }
 }
 
-fn reply(script: &Attempt, connection: Connection) -> Reply {
+fn reply(script: &Attempt, used: Option<u64>, connection: Connection) -> Reply {
     let body: ReplyBody = Box::pin(Rest {
         breaks: script.body_error,
+        used,
         connection: Some(connection),
     });
     let mut reply = Response::new(body);
@@ -204,15 +212,17 @@ fn reply(script: &Attempt, connection: Connection) -> Reply {
 /// The status that the layers see. HTTP knows of some that they have no body; in a trace all have one.
 fn seen(status: u16) -> StatusCode {
     match StatusCode::from_u16(status) {
-        Ok(StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) | Err(_) => StatusCode::OK,
+        Ok(StatusCode::NO_CONTENT) | Err(_) => StatusCode::OK,
+        Ok(StatusCode::NOT_MODIFIED) => StatusCode::FOUND,
         Ok(status) => status,
     }
 }
 
-/// The body, which is nothing but the wait for its end.
+/// The body, which is nothing but the wait for its end, and then a last piece that tells the tokens used.
 #[derive(Debug)]
 struct Rest {
     breaks: bool,
+    used: Option<u64>,
     // None once it has ended.
     connection: Option<Connection>,
 }
@@ -229,9 +239,22 @@ impl Body for Rest {
             return Poll::Ready(None);
         };
         ready!(connection.slot.poll(cx, |progress| progress.body_end));
+        if let (false, Some(used)) = (self.breaks, self.used.take()) {
+            return Poll::Ready(Some(Ok(Frame::data(usage_piece(used)))));
+        }
         self.connection = None;
         Poll::Ready(self.breaks.then(|| Err("the body broke off".into())))
     }
+}
+
+/// The piece of a body that tells the tokens used.
+fn usage_piece(used: u64) -> Bytes {
+    Bytes::copy_from_slice(&used.to_be_bytes())
+}
+
+/// What a piece of a body tells of the tokens used.
+pub(super) fn usage_of(piece: &[u8]) -> Option<u64> {
+    piece.try_into().ok().map(u64::from_be_bytes)
 }
 
 /// An error as those who look at errors know it.

@@ -1,5 +1,7 @@
 //! What driver, upstream and layers share: virtual time, what is to come, and what became of every request.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::timeline::{Event, Timeline, What};
-use super::upstream::{Reply, Slot, Status};
+use super::upstream::{Call, Reply, Slot, Status};
 use crate::decision::{Decision, Reason};
 use crate::summary::Summary;
 use crate::trace::{Milliseconds, Request};
@@ -33,6 +35,8 @@ pub(super) struct State {
     peak_in_flight: usize,
     waiting: usize,
     peak_waiting: usize,
+    /// When waits for a place end, and how many do.
+    ends: BTreeMap<Instant, usize>,
 }
 
 /// What became of a request so far.
@@ -44,8 +48,24 @@ pub(super) struct Record {
     pub(super) end: Option<End>,
     pub(super) left: Option<Left>,
     pub(super) shadowed: bool,
+    /// When it leaves the queue, at the latest, while it waits there.
+    queued: Option<Patience>,
     in_flight: usize,
     waits: bool,
+}
+
+/// How long somebody waits for a place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// The end of the longest wait.
+    pub(super) longest: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Patience {
+    fn ends(self) -> impl Iterator<Item = Instant> {
+        self.longest.into_iter().chain(self.deadline)
+    }
 }
 
 /// How a request ended.
@@ -90,6 +110,7 @@ impl State {
             peak_in_flight: 0,
             waiting: 0,
             peak_waiting: 0,
+            ends: BTreeMap::new(),
         }
     }
 
@@ -110,8 +131,59 @@ impl State {
         later(self.epoch, Duration::from_millis(at))
     }
 
+    /// A request as it goes into the layers.
+    pub(super) fn call(&self, request: usize) -> Call {
+        let line = &self.trace[request];
+        Call {
+            request,
+            key: line.key.as_str().into(),
+            tenant: line.tenant.as_str().into(),
+            priority: line.priority,
+            cost: line.cost,
+            estimate: line.tokens.map(|tokens| tokens.estimate),
+            method: line.method.as_str().into(),
+            deadline: self.deadline(request),
+            arrived: self.instant(self.now()),
+        }
+    }
+
+    /// A request comes to the queue.
+    pub(super) fn enter_queue(&mut self, request: usize, patience: Patience) {
+        self.leave_queue(request);
+        for end in patience.ends() {
+            *self.ends.entry(end).or_default() += 1;
+        }
+        self.records[request].queued = Some(patience);
+    }
+
+    /// A request does not wait in the queue, or no more.
+    pub(super) fn leave_queue(&mut self, request: usize) {
+        let queued = self.records[request].queued.take();
+        for end in queued.into_iter().flat_map(Patience::ends) {
+            if let Entry::Occupied(mut entry) = self.ends.entry(end) {
+                *entry.get_mut() -= 1;
+                if *entry.get() == 0 {
+                    entry.remove();
+                }
+            }
+        }
+    }
+
+    /// Whether what falls due for a request can be the end of a wait for a place: its own, or, as one who
+    /// waits has the queue's timer for all, somebody else's.
+    pub(super) fn ends_wait_in_queue(&self, request: usize) -> bool {
+        self.records[request].queued.is_some() && self.ends.contains_key(&self.instant(self.now()))
+    }
+
+    /// Whether a request that waits for a place waits no longer than now, because of its deadline only.
+    pub(super) fn leaves_queue_late(&self, request: usize) -> bool {
+        let now = Some(self.instant(self.now()));
+        let queued = self.records[request].queued;
+        queued.is_some_and(|patience| patience.deadline == now && patience.longest != now)
+    }
+
     /// The instant at which a request's answer becomes worthless.
-    pub(super) fn deadline(&self, request: usize) -> Option<Instant> {
+    fn deadline(&self, request: usize) -> Option<Instant> {
         let line = self.trace.get(request)?;
         Some(self.instant(line.at - self.first + line.deadline?))
     }
@@ -240,7 +312,11 @@ impl End {
             at,
             reason: Some(reason),
             status: reason.status(),
-            retry_after: rejection.retry_after().map(|wait| wait.as_nanos()),
+            // Queues tell how fast they drain, which is a guess and no decision.
+            retry_after: rejection
+                .retry_after()
+                .filter(|_| reason.tells_when())
+                .map(|wait| wait.as_nanos()),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{good, refused};
 fn what_is_left_out_has_its_default_and_every_key_is_read() {
     let policy = good("[circuit_breaker]\nconsecutive_failures = 5");
     assert_eq!(policy.stack, [Layer::CircuitBreaker]);
-    let config = policy.circuit_breaker.expect("it is enabled");
+    let config = policy.tables.circuit_breaker.expect("it is enabled");
     let second = Duration::from_secs(1);
     let said = Settings::consecutive_failures(5)
         .window(Window::Calls(100))
@@ -27,7 +27,7 @@ fn what_is_left_out_has_its_default_and_every_key_is_read() {
          slow_call = \"4s\"\nwindow = \"20s\"\nminimum_calls = 5\nopen_for = \"30s\"\nopen_growth = 1.5\n\
          open_max = \"10m\"\nprobes = 3\nclose_after = 4\nby = \"key\"\n",
     );
-    let config = all.circuit_breaker.expect("it is enabled");
+    let config = all.tables.circuit_breaker.expect("it is enabled");
     let said = Settings::consecutive_failures(5)
         .or_failure_rate(0.5)
         .or_slow_call_rate(1.0, 4 * second)
@@ -46,7 +46,7 @@ fn what_is_left_out_has_its_default_and_every_key_is_read() {
 fn a_disabled_table_is_checked_and_passed_over() {
     let policy =
         good("stack = [\"circuit_breaker\"]\n[circuit_breaker]\nenabled = false\nfailure_rate = 1");
-    assert!(policy.stack.is_empty() && policy.circuit_breaker.is_none());
+    assert!(policy.stack.is_empty() && policy.tables.circuit_breaker.is_none());
     refused(
         "[circuit_breaker]\nenabled = false\nfailure_rate = 2",
         3,

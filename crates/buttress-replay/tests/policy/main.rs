@@ -50,7 +50,7 @@ fn a_policy_without_a_layer_is_good() {
     ] {
         let policy = good(text);
         assert!(
-            policy.stack.is_empty() && policy.rate_limit.is_none() && policy.warnings.is_empty()
+            policy.stack.is_empty() && policy.tables.rate_limit.is_none() && policy.warnings.is_empty()
         );
         assert_eq!((policy.seed, policy.start.as_second()), (0, 0));
     }
@@ -60,7 +60,7 @@ fn a_policy_without_a_layer_is_good() {
 fn what_is_left_out_has_its_default() {
     let policy = good("[rate_limit]\nquotas = [\"5/minute\"]\n");
     assert_eq!(policy.stack, [Layer::RateLimit]);
-    let config = policy.rate_limit.unwrap();
+    let config = policy.tables.rate_limit.unwrap();
     assert_eq!(
         (
             config.quotas.len(),
@@ -85,7 +85,7 @@ fn every_key_is_read() {
     );
     assert_eq!(policy.seed, u64::MAX);
     assert_eq!(policy.start.to_string(), "2026-03-01T00:00:00Z");
-    let config = policy.rate_limit.unwrap();
+    let config = policy.tables.rate_limit.unwrap();
     assert_eq!(
         (config.quotas.len(), config.global.len(), config.keys),
         (2, 1, 1)

@@ -9,7 +9,7 @@ fn a_disabled_table_is_checked_and_passed_over() {
     const TABLE: &str = "[rate_limit]\nenabled = false\nquotas = [\"1/s\"]";
     for stack in ["", "stack = []\n", "stack = [\"rate_limit\"]\n"] {
         let policy = good(&format!("{stack}{TABLE}"));
-        assert!(policy.stack.is_empty() && policy.rate_limit.is_none());
+        assert!(policy.stack.is_empty() && policy.tables.rate_limit.is_none());
     }
     refused(
         "[rate_limit]\nenabled = false\nquotas = [\"5\"]",
@@ -151,7 +151,7 @@ fn wait_is_checked() {
     ] {
         let policy = good(&table(&format!("wait = \"{wait}\"")));
         assert_eq!(
-            policy.rate_limit.unwrap().wait,
+            policy.tables.rate_limit.unwrap().wait,
             Some(Duration::from_millis(milliseconds))
         );
     }

@@ -11,7 +11,7 @@ use super::{good, refused};
 fn what_is_left_out_has_its_default() {
     let policy = good("[retry]");
     assert_eq!(policy.stack, [Layer::Retry]);
-    let config = policy.retry.expect("it is enabled");
+    let config = policy.tables.retry.expect("it is enabled");
     let (policy, backoff) = (config.policy, config.policy.backoff());
     assert_eq!(policy.attempts(), 3);
     assert_eq!(backoff.base(), Duration::from_millis(500));
@@ -34,7 +34,7 @@ fn every_key_is_read() {
          max_retry_after = \"2m\"\nbudget = { ratio = 0.5, per_second = 1, reserve = 7 }\n",
     );
     assert_eq!(policy.warnings, []);
-    let config = policy.retry.expect("it is enabled");
+    let config = policy.tables.retry.expect("it is enabled");
     let (policy, backoff) = (config.policy, config.policy.backoff());
     assert_eq!(policy.attempts(), 4);
     assert_eq!(backoff.max(), Duration::from_secs(90));
@@ -57,16 +57,16 @@ fn every_key_is_read() {
     ] {
         let policy = good(&format!("[retry]\njitter = \"{name}\""));
         assert_eq!(
-            policy.retry.map(|config| config.policy.backoff().jitter()),
+            policy.tables.retry.map(|config| config.policy.backoff().jitter()),
             Some(jitter)
         );
     }
-    let endless = good("[retry]\nbudget = \"none\"").retry;
+    let endless = good("[retry]\nbudget = \"none\"").tables.retry;
     assert_eq!(
         endless.map(|config| config.budget),
         Some(BudgetRule::unlimited())
     );
-    let table = good("[retry.budget]\nratio = 0.1").retry;
+    let table = good("[retry.budget]\nratio = 0.1").tables.retry;
     assert_eq!(
         table.map(|config| config.budget),
         Some(BudgetRule::ratio(0.1))
@@ -77,7 +77,7 @@ fn every_key_is_read() {
 fn a_disabled_table_is_checked_and_passed_over() {
     for stack in ["", "stack = []\n", "stack = [\"retry\"]\n"] {
         let policy = good(&format!("{stack}[retry]\nenabled = false"));
-        assert!(policy.stack.is_empty() && policy.retry.is_none());
+        assert!(policy.stack.is_empty() && policy.tables.retry.is_none());
     }
     refused(
         "[retry]\nenabled = false\nattempts = 0",

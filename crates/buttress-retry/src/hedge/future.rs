@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use buttress_core::time::{Instant, later};
-use buttress_core::{Event, Now, Observe, Outcome, note_sent, was_unsent};
+use buttress_core::{Event, Now, Observe, Outcome};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -26,29 +26,6 @@ pin_project! {
     {
         #[pin]
         state: State<S::Future, RaceOf<S, Req, W, J, O>>,
-    }
-
-    impl<S, Req, W, J, O> PinnedDrop for HedgeFuture<S, Req, W, J, O>
-    where
-        W: Replay<Req>,
-        S: Service<W::Request>,
-    {
-        fn drop(this: Pin<&mut Self>) {
-            let StateProjection::Raced {
-                mut first,
-                mut second,
-                ..
-            } = this.project().state.project()
-            else {
-                return;
-            };
-            if matches!(*second, Arm::Running { .. }) {
-                // What one of two says of itself does not hold for both.
-                let first = was_unsent(|| first.set(Arm::Absent));
-                let second = was_unsent(|| second.set(Arm::Absent));
-                note_sent(!(first && second));
-            }
-        }
     }
 }
 
