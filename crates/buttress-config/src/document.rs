@@ -62,6 +62,15 @@ impl<'t> Document<'t> {
         self.root.get(key)
     }
 
+    /// A problem with the value that the keys lead to.
+    pub(crate) fn problem_at(&self, keys: &[&str], reason: &str) -> Problem {
+        let steps: Vec<Step> = keys.iter().map(|key| Step::Key((*key).into())).collect();
+        let entries = self.flatten();
+        let entry = entries.iter().rfind(|entry| entry.path == steps);
+        let span = entry.map_or(0..0, |entry| entry.span.clone());
+        self.at(&span, written(&steps), self.found(&span), reason)
+    }
+
     /// The line, from 1, on which the value that the keys lead to stands; the first line if there is none.
     pub(crate) fn line_of(&self, keys: &[&str]) -> usize {
         let keys: Vec<Step> = keys

@@ -114,7 +114,9 @@ fn rendered(value: &str, is_list: bool) -> String {
     let parsed = DeTable::parse(&document).ok();
     let parsed = parsed.as_ref().map(|table| table.get_ref());
     let single = parsed.filter(|table| table.len() == 1);
-    let known = single.and_then(|table| table.get("v")).map(toml::Spanned::get_ref);
+    let known = single
+        .and_then(|table| table.get("v"))
+        .map(toml::Spanned::get_ref);
     match (known, is_list) {
         (Some(DeValue::Array(_)), true) | (Some(_), false) => value.to_owned(),
         (Some(DeValue::String(text)), true) => format!("[{}]", toml_string(text)),
