@@ -132,7 +132,7 @@ impl TryFrom<Fields> for CircuitBreakerConfig {
             && open_max < open_for
         {
             return Err(format!(
-                "expected `open_max` to be at least `open_for`, which is {}; raise the one or lower the other",
+                "open_max: is less than `open_for`, which is {}; raise the one or lower the other",
                 buttress_core::duration::format_duration(open_for)
             ));
         }

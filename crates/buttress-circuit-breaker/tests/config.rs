@@ -120,7 +120,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "failure_rate = 0.5\nopen_max = \"10s\"",
-        "expected `open_max` to be at least `open_for`, which is 1m",
+        "open_max: is less than `open_for`, which is 1m",
     ),
     (
         "failure_rate = 0.5\nby = \"ip\"",

@@ -48,7 +48,7 @@ fn each_names_line_field_value_and_fix() {
             "[retry]\njitter = 'ful'",
             "line 2, field `retry.jitter`: found `'ful'`",
         ),
-        ("[retry]\nbudget = { ratoi = 1 }", "did you mean `ratio`?"),
+        ("[retry]\nbudget = { rato = 1 }", "did you mean `ratio`?"),
         (
             "[retry]\nbudget = 'all'",
             "line 2, field `retry.budget`: found `'all'`: expected a budget such as",
@@ -116,8 +116,7 @@ fn each_names_line_field_value_and_fix() {
 
 #[test]
 fn all_problems_are_told_at_once_in_the_order_of_the_file() {
-    let text =
-        "seed = -1\n[retry]\nattempts = 0\nbase = 5\n[rate_limit]\nquotas = ['x']\n[metrics]";
+    let text = "seed = -1\n[retry]\nbase = 5\nmax = 6\n[rate_limit]\nquotas = ['x']\n[metrics]";
     let said = problems(text);
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines.len(), 5, "{said}");

@@ -11,7 +11,7 @@ fn read(text: &str, variables: &[(&str, &str)]) -> Result<StackConfig, String> {
 
 #[test]
 fn variables_stand_in_for_a_file_and_override_one() {
-    let said = "stack = ['rate_limit', 'retry']\nseed = 9\nstart = 2026-03-01T00:00:00Z\n[retry]\nattempts = 7\nbase = '1s'\nmethods = ['GET', 'POST']\njitter = 'none'\nbudget = { ratio = 0.5 }\n[rate_limit]\nquotas = ['1/second burst 5', '10/day']\nwait = '5s'\nshadow = true\n[rate_limit.overrides]\nVip = ['7/s', '9/m']";
+    let said = "stack = ['rate_limit', 'retry']\nseed = 9\nstart = 2026-03-01T00:00:00Z\n[retry]\nattempts = 7\nbase = '1s'\nmethods = ['GET', 'POST']\njitter = 'none'\nbudget = { ratio = 0.5 }\n[rate_limit]\nquotas = ['1/second burst 5', '10/day']\nwait = '5s'\nshadow = true\n[rate_limit.overrides]\nVip = ['7/s', '9/min']";
     let variables = [
         ("BUTTRESS_STACK", "rate_limit,retry"),
         ("BUTTRESS_SEED", "9"),
@@ -24,7 +24,7 @@ fn variables_stand_in_for_a_file_and_override_one() {
         ("BUTTRESS_RATE_LIMIT__QUOTAS", "1/second burst 5, 10/day"),
         ("BUTTRESS_RATE_LIMIT__WAIT", "5s"),
         ("BUTTRESS_RATE_LIMIT__SHADOW", "true"),
-        ("BUTTRESS_RATE_LIMIT__OVERRIDES__Vip", "7/s, 9/m"),
+        ("BUTTRESS_RATE_LIMIT__OVERRIDES__Vip", "7/s, 9/min"),
         ("PATH", "/bin"),
     ];
     let expected = StackConfig::from_toml(said).unwrap();
@@ -81,11 +81,11 @@ fn errors_name_the_variable_its_value_and_the_fix() {
             "environment variable `BUTTRESS_RATE_LIMIT__QUOTAS`: found `5/fortnight`: ",
         ),
         (
-            ("BUTTRESS_RATE_LIMIT__QUOTA", "5/m"),
+            ("BUTTRESS_RATE_LIMIT__QUOTA", "5/min"),
             "environment variable `BUTTRESS_RATE_LIMIT__QUOTA`: found an unknown key: did you mean `quotas`?",
         ),
         (
-            ("BUTTRESS_RATE_LIMITS__QUOTAS", "5/m"),
+            ("BUTTRESS_RATE_LIMITS__QUOTAS", "5/min"),
             "environment variable `BUTTRESS_RATE_LIMITS__QUOTAS`: found an unknown key: did you mean `rate_limit`?",
         ),
         (
@@ -118,7 +118,7 @@ fn errors_name_the_variable_its_value_and_the_fix() {
 
 #[test]
 fn keys_of_overrides_and_their_values_are_never_told() {
-    let limit = ("BUTTRESS_RATE_LIMIT__QUOTAS", "5/m");
+    let limit = ("BUTTRESS_RATE_LIMIT__QUOTAS", "5/min");
     let secrets = [
         ("BUTTRESS_RATE_LIMIT__OVERRIDES__sk-12345", "5/fortnight"),
         (
