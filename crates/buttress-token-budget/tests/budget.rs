@@ -346,3 +346,19 @@ fn auto_traits() {
     fn clone<T: Clone>() {}
     clone::<TokenBudget>();
 }
+
+#[test]
+fn limits_for_all_keys_together_come_later_where_room_was_left_for_them() {
+    let limit = |text| Limit::new(Dimension::TOTAL, quota(text));
+    let budget = TokenBudget::builder()
+        .limit(Dimension::TOTAL, quota("100/minute"))
+        .global_later()
+        .build()
+        .unwrap();
+    assert_eq!(budget.limits().len(), 2);
+    assert!(budget.would_fit("alice", Amounts::total(100)).is_ok());
+    budget.set_limits(1, [limit("50/minute")]).unwrap();
+    assert!(budget.would_fit("alice", Amounts::total(51)).is_err());
+    budget.set_limits(1, []).unwrap();
+    assert!(budget.would_fit("alice", Amounts::total(51)).is_ok());
+}
