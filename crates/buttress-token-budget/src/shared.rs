@@ -151,6 +151,8 @@ impl Shared {
     /// Works in the waiting room, and wakes whoever is to be woken after its lock is dropped.
     pub(crate) fn in_room<R>(&self, f: impl FnOnce(&mut Room) -> R) -> R {
         let mut room = self.room.lock();
+        // Before a newcomer looks at balances, so that whoever changes them afterwards sees that it waits.
+        self.waiting.store(room.len() + 1, Ordering::Release);
         let result = f(&mut room);
         self.waiting.store(room.len(), Ordering::Release);
         let wakers = room.take_wakers();

@@ -64,7 +64,7 @@ fn tiers() -> TokenBudget {
         .global(Dimension::TOTAL, quota("70/minute rolling"))
         .seed(3)
         .build()
-        .unwrap()
+        .expect("they can be enforced")
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,7 +119,7 @@ async fn limits_have_one_name_for_all_who_share_them() {
         let demand = budget.demand(&[budget.hash(key)], amounts);
         let mut told: Vec<(LimitId, LimitId)> = Vec::new();
         Policy::limits(&budget, &demand, &mut |said, shared| {
-            told.push((said, shared))
+            told.push((said, shared));
         });
         assert!(told.iter().all(|(said, _)| budget.touches(&demand, *said)));
         told
