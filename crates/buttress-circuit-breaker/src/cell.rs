@@ -156,6 +156,8 @@ impl Cell {
     fn tripped(&self, circuit: MutexGuard<'_, Circuit>) {
         let changed = self.publish(&circuit, State::Closed);
         drop(circuit);
+        // Whoever waits for something else is to learn that waiting will not help.
+        self.shared.announce_room();
         self.announce(changed);
     }
 
@@ -185,7 +187,7 @@ impl Cell {
     #[cold]
     fn trip(&self, word: Word, now: &Now) -> bool {
         let nanos = self.shared.nanos(now);
-        self.change(false, |circuit| {
+        self.change(true, |circuit| {
             // The lock is held: whoever still changes the run does so before this, or comes too late.
             let generation = word.generation().wrapping_add(1);
             let opening = Word::new(generation, Mode::Guarded, word.is_timed(), 0);

@@ -63,7 +63,8 @@ pub trait Policy {
     }
 
     /// Asks to be woken once when room may have become free for another reason than time: a settled
-    /// permit, a refund, a reset, a changed limit.
+    /// permit, a refund, a reset, a changed limit. A breaker wakes also when it opens: whoever is held back
+    /// by something else is refused then.
     fn subscribe(&self, waker: &Waker) {
         let _ = waker;
     }

@@ -12,8 +12,9 @@ impl<G: Policy> State<G> {
     pub(crate) fn advance(&mut self, gates: &Gates<G>, step: &Step<'_>, timer_ended: bool) {
         self.catch_up(gates, step);
         self.dispatch(gates, step);
-        if timer_ended {
-            self.expire(step, true);
+        // What one who leaves held back may go before the next one's time is up.
+        while timer_ended && self.expire_next(step, true) {
+            self.dispatch(gates, step);
         }
         self.appoint(gates);
     }
@@ -36,32 +37,38 @@ impl<G: Policy> State<G> {
             }
             self.queue.rise(id);
         }
-        self.expire(step, false);
+        self.expire(step);
     }
 
     /// Ends the waits that have become too long or too late.
-    fn expire(&mut self, step: &Step<'_>, also_now: bool) {
+    fn expire(&mut self, step: &Step<'_>) {
+        while self.expire_next(step, false) {}
+    }
+
+    /// Ends the first wait that has become too long or too late, if there is one.
+    fn expire_next(&mut self, step: &Step<'_>, also_now: bool) -> bool {
         if self.queue.next_expiry().is_none() {
-            return;
+            return false;
         }
         let now = step.nanos();
-        for id in self.queue.expired(now) {
-            let Some(entry) = self.queue.get(id) else {
-                continue;
-            };
-            let (patience, deadline) = (entry.arrival.patience, entry.arrival.deadline);
-            let is_over = deadline <= now || patience < now || also_now && patience == now;
-            if is_over {
-                let rejection = match patience <= deadline {
-                    true => {
-                        let ahead = self.queue.ahead_of(entry.level).max(1);
-                        self.rejection(Reason::QueueTimeout, ahead, step)
-                    }
-                    false => Rejection::new(Reason::Deadline, When::Unknown),
-                };
-                self.refuse(id, rejection);
+        let is_over = |id: &u32| {
+            self.queue.get(*id).is_some_and(|entry| {
+                let (patience, deadline) = (entry.arrival.patience, entry.arrival.deadline);
+                deadline <= now || patience < now || also_now && patience == now
+            })
+        };
+        let Some(id) = self.queue.expired(now).find(is_over) else {
+            return false;
+        };
+        let rejection = match self.queue.get(id) {
+            Some(entry) if entry.arrival.patience <= entry.arrival.deadline => {
+                let ahead = self.queue.ahead_of(entry.level).max(1);
+                self.rejection(Reason::QueueTimeout, ahead, step)
             }
-        }
+            _ => Rejection::new(Reason::Deadline, When::Unknown),
+        };
+        self.refuse(id, rejection);
+        true
     }
 
     /// Hands out what is free, the first in order first.

@@ -4,8 +4,8 @@
 //! comes earns 1 and is served for as long as it can afford its next; who cannot goes behind all who wait at
 //! that moment. A tenant with nobody waiting loses what it had saved.
 //!
-//! A turn that was drawn is paid for at once. If nothing comes of it, because the request leaves while
-//! something else holds it back, the tenant has its money back.
+//! A turn that was drawn is paid for at once. If nothing comes of it, because the request is refused or leaves
+//! while something else holds it back, the tenant has its turn back: its next goes first.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -88,14 +88,24 @@ impl Ring {
         }
     }
 
-    /// A request whose turn had come has gone; if nothing came of it, its tenant has the cost back.
+    /// A request whose turn had come has gone; if nothing came of it, its tenant has the cost and the turn
+    /// back.
     pub fn settle(&mut self, key: KeyHash, refund: Option<u64>) {
         let Some(&index) = self.by_key.get(&key) else {
             return;
         };
         let tenant = &mut self.tenants[index];
         tenant.drawn = tenant.drawn.saturating_sub(1);
-        tenant.deficit = tenant.deficit.saturating_add(refund.unwrap_or(0));
+        if let Some(cost) = refund {
+            tenant.deficit = tenant.deficit.saturating_add(cost);
+            if !tenant.waiting.is_empty() {
+                tenant.in_turn = true;
+                if self.order.front() != Some(&index) {
+                    self.order.retain(|other| *other != index);
+                    self.order.push_front(index);
+                }
+            }
+        }
         self.forget_if_gone(index);
     }
 

@@ -25,8 +25,9 @@ use crate::settings::{Settings, SettingsError};
 ///
 /// - the order: [`by`](Self::by), [`by_order`](Self::by_order), [`ageing`](Self::ageing),
 ///   [`tenant`](Self::tenant) and [`cost`](Self::cost), [`newest_first_after`](Self::newest_first_after);
-/// - who waits, and for how long: [`capacity`](Self::capacity), [`max_wait`](Self::max_wait),
-///   [`deadline`](Self::deadline), [`unless`](Self::unless);
+/// - who waits, and for how long: [`capacity`](Self::capacity),
+///   [`capacity_of`](Self::capacity_of), [`max_wait`](Self::max_wait), [`deadline`](Self::deadline),
+///   [`unless`](Self::unless);
 /// - who may use which places: [`reserve`](Self::reserve), [`partitions`](Self::partitions);
 /// - what else must be free before somebody goes: [`after`](PriorityQueueLayer::after);
 /// - what becomes of a rejection: [`as_box_error`](Self::as_box_error), [`on_reject`](Self::on_reject), and
@@ -112,6 +113,19 @@ impl<Q, G: Policy, A, C, R> PriorityQueueLayer<Q, G, A, C, R> {
     #[must_use]
     pub fn capacity(self, waiting: usize) -> Self {
         self.change(|settings| settings.capacity = waiting)
+    }
+
+    /// How many of this priority may wait, whatever room there is in all. Without it requests that are more
+    /// urgent can push all others out, however old these are; where each priority has its part of the
+    /// capacity, and [`ageing`](Self::ageing) is on, all of them move. What counts is the priority that a
+    /// request came with.
+    ///
+    /// # Panics
+    ///
+    /// If that is above 1,048,576, or the priority none of the queue's.
+    #[must_use]
+    pub fn capacity_of(self, priority: impl Urgency, waiting: usize) -> Self {
+        self.change(|settings| *settings = settings.clone().capacity_of(&priority, waiting))
     }
 
     /// How long one waits at most.

@@ -113,10 +113,14 @@ pub struct Queue<T> {
     ready: u64,
     occupied: u64,
     waiting: usize,
+    /// How many came with a level.
+    came_with: Vec<usize>,
     next_seq: u64,
     next_turn: u64,
-    rises: BTreeSet<(u64, u32)>,
-    expires: BTreeSet<(u64, u32)>,
+    /// Who rises, when, and of those who rise together in order of arrival.
+    rises: BTreeSet<(u64, u64, u32)>,
+    /// The ends of waits, those of one instant in order of arrival.
+    expires: BTreeSet<(u64, u64, u32)>,
     backed_up_since: Option<u64>,
 }
 
@@ -132,6 +136,7 @@ impl<T> Queue<T> {
             ready: 0,
             occupied: 0,
             waiting: 0,
+            came_with: vec![0; usize::from(rules.top) + 1],
             next_seq: 0,
             next_turn: 0,
             rises: BTreeSet::new(),
@@ -158,6 +163,13 @@ impl<T> Queue<T> {
         self.levels
             .get(usize::from(level))
             .map_or(0, |level| level.all.len())
+    }
+
+    /// How many wait who came with this level.
+    #[must_use]
+    pub fn came_with(&self, level: u8) -> usize {
+        let count = self.came_with.get(usize::from(level));
+        count.copied().unwrap_or(0)
     }
 
     /// Whether the order depends on the time.
@@ -193,12 +205,13 @@ impl<T> Queue<T> {
         };
         let end = arrival.deadline.min(arrival.patience);
         if end != u64::MAX {
-            self.expires.insert((end, id));
+            self.expires.insert((end, seq, id));
         }
         if self.waiting == 0 {
             self.backed_up_since = Some(arrival.at);
         }
         self.waiting += 1;
+        self.came_with[usize::from(level)] += 1;
         self.enter(id);
         id
     }
@@ -259,18 +272,23 @@ impl<T> Queue<T> {
     /// Somebody waits no more: it goes, or, if nothing came of its turn, leaves.
     pub fn remove(&mut self, id: u32, served: bool) {
         let Some(entry) = self.get(id) else { return };
+        let seq = entry.seq;
         let Arrival {
-            deadline, patience, ..
+            level,
+            deadline,
+            patience,
+            ..
         } = entry.arrival;
         if entry.stand == Stand::Gone {
             return;
         }
-        self.expires.remove(&(deadline.min(patience), id));
+        self.expires.remove(&(deadline.min(patience), seq, id));
         self.leave_level(id, served);
         if let Some(entry) = self.get_mut(id) {
             entry.stand = Stand::Gone;
         }
         self.waiting -= 1;
+        self.came_with[usize::from(level.min(self.rules.top))] -= 1;
         if self.waiting == 0 {
             self.backed_up_since = None;
         }
@@ -282,8 +300,8 @@ impl<T> Queue<T> {
     pub fn next_to_rise(&self, now: u64) -> Option<u32> {
         self.rises
             .first()
-            .filter(|(at, _)| *at <= now)
-            .map(|(_, id)| *id)
+            .filter(|(at, ..)| *at <= now)
+            .map(|(.., id)| *id)
     }
 
     /// Somebody goes up a level, and waits for its turn there.
@@ -299,20 +317,19 @@ impl<T> Queue<T> {
     /// When the next one rises.
     #[must_use]
     pub fn next_rise(&self) -> Option<u64> {
-        self.rises.first().map(|(at, _)| *at)
+        self.rises.first().map(|(at, ..)| *at)
     }
 
     /// Those whose wait ends before or at `now`, the earliest end first.
-    #[must_use]
-    pub fn expired(&self, now: u64) -> Vec<u32> {
-        let ends = self.expires.iter().take_while(|(at, _)| *at <= now);
-        ends.map(|(_, id)| *id).collect()
+    pub fn expired(&self, now: u64) -> impl Iterator<Item = u32> + '_ {
+        let ends = self.expires.iter().take_while(move |(at, _, _)| *at <= now);
+        ends.map(|(_, _, id)| *id)
     }
 
     /// When the next wait ends.
     #[must_use]
     pub fn next_expiry(&self) -> Option<u64> {
-        self.expires.first().map(|(at, _)| *at)
+        self.expires.first().map(|(at, _, _)| *at)
     }
 
     /// The latest arrival of the lowest level, and that level.
@@ -351,11 +368,13 @@ impl<T> Queue<T> {
         self.rules = rules;
         self.levels = (0..=rules.top).map(|_| Level::default()).collect();
         (self.ready, self.occupied) = (0, 0);
+        self.came_with = vec![0; usize::from(rules.top) + 1];
         self.rises.clear();
         for id in all {
-            if let Some(entry) = self.get_mut(id) {
+            if let Some(Some(entry)) = self.entries.get_mut(id as usize) {
                 entry.level = entry.arrival.level.min(rules.top);
                 entry.stand = Stand::Ready;
+                self.came_with[usize::from(entry.level)] += 1;
             }
             self.enter(id);
         }

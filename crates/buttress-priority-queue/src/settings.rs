@@ -26,6 +26,9 @@ pub struct Settings {
     pub limit: Limit,
     /// How many may wait.
     pub capacity: usize,
+    /// How many of a level may wait, whatever room there is in all. A request counts for the level that it
+    /// came with; levels that are not named have no capacity of their own.
+    pub capacities: Vec<(u8, usize)>,
     /// How long one waits at most.
     pub max_wait: Option<Duration>,
     /// After how long a waiter rises one level.
@@ -49,6 +52,7 @@ impl Settings {
         Self {
             limit: limit.into(),
             capacity: DEFAULT_CAPACITY,
+            capacities: Vec::new(),
             max_wait: None,
             ageing: None,
             fair: false,
@@ -57,6 +61,22 @@ impl Settings {
             reserve: None,
             partitions: Vec::new(),
         }
+    }
+
+    /// Lets so many of a level wait, whatever room there is in all.
+    #[must_use]
+    pub fn capacity_of(mut self, urgency: &impl Urgency, waiting: usize) -> Self {
+        let level = urgency.level();
+        self.capacities.retain(|(other, _)| *other != level);
+        self.capacities.push((level, waiting));
+        self
+    }
+
+    /// How many of this level may wait.
+    pub(crate) fn most_of(&self, level: u8) -> usize {
+        let mut capacities = self.capacities.iter();
+        let own = capacities.find(|(other, _)| *other == level);
+        own.map_or(usize::MAX, |(_, capacity)| *capacity)
     }
 
     /// Keeps a share of the limit for requests of this level or above.
@@ -76,6 +96,7 @@ impl Settings {
             let most = format!("give at most {MAX_CAPACITY}");
             return Err(SettingsError::new("capacity", self.capacity, most));
         }
+        self.check_capacities()?;
         let times = [
             ("max_wait", self.max_wait),
             ("ageing", self.ageing),
@@ -113,6 +134,24 @@ impl Settings {
         if let Some(share) = self.partitions.iter().find(bad) {
             let fix = "give shares above 0 and at most 1, such as 0.3";
             return Err(SettingsError::new("partitions", share, fix));
+        }
+        Ok(())
+    }
+
+    fn check_capacities(&self) -> Result<(), SettingsError> {
+        for (level, capacity) in &self.capacities {
+            if *capacity > MAX_CAPACITY {
+                let most = format!("give at most {MAX_CAPACITY}");
+                return Err(SettingsError::new("capacities", capacity, most));
+            }
+            if *level >= self.levels {
+                let fix = format!("name a level from 0 to {}", self.levels.saturating_sub(1));
+                return Err(SettingsError::new(
+                    "capacities",
+                    format!("level {level}"),
+                    fix,
+                ));
+            }
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! Waiting for a place.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use std::{fmt, mem};
 
 use buttress_core::time::later;
 use buttress_core::{Now, Permit, Policy, Rejection};
@@ -23,6 +23,8 @@ pin_project! {
         spot: Spot<G>,
         // The instant that the timer is set to, in nanoseconds of the queue's.
         armed: u64,
+        // The timer has ended, and the next poll acts on it.
+        fired: bool,
         // Only the one that attends to the queue has a timer.
         #[pin]
         sleep: Option<Sleep>,
@@ -44,6 +46,7 @@ impl<G: Policy> QueueWait<G> {
                 id: Some(id),
             },
             armed: u64::MAX,
+            fired: false,
             sleep: None,
         }
     }
@@ -54,34 +57,31 @@ impl<G: Policy> Future for QueueWait<G> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let mut timer_ended = match this.sleep.as_mut().as_pin_mut() {
-            Some(sleep) => sleep.poll(cx).is_ready(),
-            None => false,
+        let fired = mem::take(this.fired);
+        let due = match this.spot.look(cx, fired) {
+            Ok(answer) => return Poll::Ready(answer),
+            Err(due) => due,
         };
-        loop {
-            match this.spot.look(cx, timer_ended) {
-                Ok(answer) => return Poll::Ready(answer),
-                Err(u64::MAX) => {
-                    *this.armed = u64::MAX;
-                    this.sleep.set(None);
-                    return Poll::Pending;
-                }
-                Err(due) => {
-                    let due_at = later(this.spot.queue.epoch(), Duration::from_nanos(due));
-                    match this.sleep.as_mut().as_pin_mut() {
-                        Some(_) if *this.armed == due && !timer_ended => {}
-                        Some(sleep) => sleep.reset(due_at),
-                        None => this.sleep.set(Some(sleep_until(due_at))),
-                    }
-                    *this.armed = due;
-                }
-            }
-            match this.sleep.as_mut().as_pin_mut() {
-                Some(sleep) => ready!(sleep.poll(cx)),
-                None => return Poll::Pending,
-            }
-            timer_ended = true;
+        if due == u64::MAX {
+            *this.armed = due;
+            this.sleep.set(None);
+            return Poll::Pending;
         }
+        let due_at = later(this.spot.queue.epoch(), Duration::from_nanos(due));
+        match this.sleep.as_mut().as_pin_mut() {
+            Some(_) if *this.armed == due && !fired => {}
+            Some(sleep) => sleep.reset(due_at),
+            None => this.sleep.set(Some(sleep_until(due_at))),
+        }
+        *this.armed = due;
+        if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
+            ready!(sleep.poll(cx));
+            // Whoever has just been woken for another reason lets those go first who give places back at
+            // this very instant: a grant wins over the end of a wait.
+            *this.fired = true;
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 }
 
@@ -111,6 +111,8 @@ impl<G: Policy> Drop for Spot<G> {
             if let Some(arrived) = state.settled(id) {
                 return (Some(arrived), None);
             }
+            // Who rose before this one left stood behind it then.
+            state.catch_up(gates, step);
             state.withdraw(id);
             let waiter = state.queue.forget(id);
             if !state.queue.is_empty() {

@@ -1,7 +1,6 @@
 //! The `[priority_queue]` table.
 
 #![cfg(all(feature = "serde", not(buttress_loom)))]
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::time::Duration;
 

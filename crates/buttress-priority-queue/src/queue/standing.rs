@@ -32,7 +32,7 @@ impl<T> Queue<T> {
         };
         let rises_at = entry.rises_at;
         if rises_at != u64::MAX {
-            self.rises.insert((rises_at, id));
+            self.rises.insert((rises_at, seq, id));
         }
         let line = &mut self.levels[usize::from(level)];
         insert(&mut line.all, seq, id);
@@ -56,7 +56,7 @@ impl<T> Queue<T> {
         let (seq, level, stand, rises_at) = (entry.seq, entry.level, entry.stand, entry.rises_at);
         let Arrival { tenant, cost, .. } = entry.arrival;
         if rises_at != u64::MAX {
-            self.rises.remove(&(rises_at, id));
+            self.rises.remove(&(rises_at, seq, id));
         }
         let line = &mut self.levels[usize::from(level)];
         remove(&mut line.all, seq);

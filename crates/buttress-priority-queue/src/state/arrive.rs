@@ -61,7 +61,7 @@ impl<G: Policy> State<G> {
             {
                 return Arrived::Refused(rejection);
             }
-            if self.queue.len() >= self.settings.capacity && !self.push_out(level, step) {
+            if !self.has_room(level, 0, step) {
                 return Arrived::Refused(self.full(level, step));
             }
         }
@@ -72,7 +72,7 @@ impl<G: Policy> State<G> {
                 self.appoint(gates);
                 return arrived;
             }
-            if self.queue.len() > self.settings.capacity && !self.push_out(level, step) {
+            if !self.has_room(level, 1, step) {
                 self.withdraw(id);
                 self.queue.forget(id);
                 self.appoint(gates);
@@ -113,6 +113,14 @@ impl<G: Policy> State<G> {
             turn: Turn::Waiting,
         };
         self.queue.push(arrival, waiter)
+    }
+
+    /// Whether somebody of this level may wait, who may stand in the queue already and then counts as one.
+    fn has_room(&mut self, level: u8, itself: usize, step: &Step<'_>) -> bool {
+        if self.queue.came_with(level) - itself >= self.settings.most_of(level) {
+            return false;
+        }
+        self.queue.len() - itself < self.settings.capacity || self.push_out(level, step)
     }
 
     /// Makes room for somebody of this level: the latest arrival of the lowest level goes, if that is lower.

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use buttress_circuit_breaker::CircuitBreakerLayer;
-use buttress_core::test_util::{Reply, Scripted, advance, timed};
+use buttress_core::test_util::{Reply, Scripted, timed};
 use buttress_core::{Error, Reason};
-use buttress_priority_queue::{ConcurrencyLimitLayer, Priority, PriorityQueueLayer};
-use buttress_rate_limit::{Quota, RateLimitLayer};
+use buttress_priority_queue::{Priority, PriorityQueueLayer};
 use tower::{Layer, Service, ServiceExt};
 
 #[derive(Clone, Copy, Debug)]
@@ -75,60 +73,6 @@ async fn any_ordered_type_is_a_priority() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn gates_are_one_decision_and_what_a_breaker_refuses_is_refused_at_once() {
-    let breaker = CircuitBreakerLayer::consecutive_failures(1).open_for(10 * SECOND);
-    let rate = RateLimitLayer::new(Quota::per_second(1)).by(|call: &Call| Some(call.key));
-    let handle = (breaker.breaker().clone(), rate.limiter().clone());
-    let upstream = slow(Duration::ZERO);
-    let layer = PriorityQueueLayer::new(10)
-        .by(|call: &Call| call.priority)
-        .after((breaker, rate));
-    let service = layer.layer(upstream.clone());
-    let send = |key| {
-        timed(service.clone().oneshot(Call {
-            key,
-            ..call(Priority::Low)
-        }))
-    };
-    let (a, b, c) = tokio::join!(send(1), send(1), send(2));
-    assert_eq!((a.1, b.1, c.1), (Duration::ZERO, SECOND, Duration::ZERO));
-    handle.0.force_open();
-    let (refused, took) = send(3).await;
-    assert_eq!(
-        (reason(refused.unwrap_err()), took),
-        (Reason::CircuitOpen, Duration::ZERO)
-    );
-    assert!(handle.1.check(3_u32, 1).is_ok(), "nothing was spent");
-    assert_eq!(upstream.calls(), 3);
-    assert_eq!(layer.queue().status().in_flight, 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn gates_hear_how_calls_went() {
-    let breaker = CircuitBreakerLayer::consecutive_failures(2).open_for(10 * SECOND);
-    let upstream: Upstream = Scripted::new(|_| Reply::error(std::io::Error::other("down")));
-    let service = PriorityQueueLayer::new(1)
-        .after(breaker)
-        .layer(upstream.clone());
-    for _ in 0..2 {
-        let failed = service.clone().oneshot(call(Priority::Low)).await;
-        assert!(matches!(failed, Err(Error::Inner(_))));
-    }
-    let refused = service
-        .clone()
-        .oneshot(call(Priority::Low))
-        .await
-        .unwrap_err();
-    assert_eq!(reason(refused), Reason::CircuitOpen);
-    let (probe, took) = timed(async {
-        advance(10 * SECOND).await;
-        service.clone().oneshot(call(Priority::Low)).await
-    })
-    .await;
-    assert!(matches!(probe, Err(Error::Inner(_))) && took == 10 * SECOND);
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_is_exempt_takes_no_place() {
     let layer = PriorityQueueLayer::new(1)
         .capacity(0)
@@ -143,32 +87,6 @@ async fn what_is_exempt_takes_no_place() {
     let (first, exempt, refused) = tokio::join!(send(1), send(9), send(2));
     assert!(first.is_ok() && exempt.is_ok());
     assert_eq!(reason(refused.unwrap_err()), Reason::QueueFull);
-}
-
-#[tokio::test(start_paused = true)]
-async fn trap_spending_in_poll_ready_lets_idle_clones_keep_places() {
-    let layer = ConcurrencyLimitLayer::new(1);
-    let mut idle = layer.layer(slow(SECOND));
-    idle.ready().await.unwrap();
-    assert_eq!(layer.limit().in_flight(), 0);
-    let other = layer.layer(slow(SECOND)).oneshot(call(Priority::Low)).await;
-    assert!(
-        other.is_ok(),
-        "an idle clone has no place, and two services share the limit"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn trap_a_shed_waiter_swallows_the_next_place() {
-    let layer = ConcurrencyLimitLayer::new(1);
-    let service = layer.layer(slow(SECOND));
-    let (running, shed) = tokio::join!(
-        service.clone().oneshot(call(Priority::Low)),
-        service.clone().oneshot(call(Priority::Low)),
-    );
-    assert!(running.is_ok());
-    assert_eq!(reason(shed.unwrap_err()), Reason::Overloaded);
-    assert!(service.clone().oneshot(call(Priority::Low)).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use crate::buckets::{Buckets, Cost};
+use crate::support::call;
 use buttress_core::test_util::advance;
-use buttress_core::{End, Now};
+use buttress_core::{End, Now, Policy};
 use buttress_priority_queue::{
     Priority, PriorityQueue, QueueDemand, QueueTicket, QueueWait, Settings,
 };
-use buttress_rate_limit::{Quota, RateDemand, RateLimiter};
-
-use crate::support::call;
 
 fn queue(settings: Settings) -> PriorityQueue {
     PriorityQueue::new(settings).unwrap()
@@ -103,16 +102,17 @@ async fn trap_one_waker_per_service_loses_waiters() {
 
 #[tokio::test(start_paused = true)]
 async fn a_place_that_is_released_unused_gives_back_what_the_gates_gave() {
-    let limiter = RateLimiter::new(Quota::per_hour(1));
+    let limiter = Buckets::new(Duration::from_secs(3_600), 1);
     let queue = PriorityQueue::after(Settings::new(1), limiter.clone()).unwrap();
-    let demand = RateDemand::new(limiter.hash("a"), 1);
-    let demand = QueueDemand::with_gates(Priority::Medium, Some(demand));
+    let cost = Cost { key: 'a', units: 1 };
+    let demand = QueueDemand::with_gates(Priority::Medium, Some(cost));
     let permit = queue.acquire(demand).await.unwrap();
-    assert!(limiter.would_admit("a", 1).is_err());
+    assert!(limiter.would_admit(&cost, &Now::new()).is_err());
     permit.end(End::Released, &Now::new());
-    assert!(limiter.would_admit("a", 1).is_ok());
+    assert!(limiter.would_admit(&cost, &Now::new()).is_ok());
     drop(queue.acquire(demand).await.unwrap());
-    assert!(limiter.would_admit("a", 1).is_err(), "cancelled is spent");
+    let spent = limiter.would_admit(&cost, &Now::new());
+    assert!(spent.is_err(), "cancelled is spent");
 }
 
 #[test]
@@ -120,8 +120,30 @@ fn waits_tickets_and_queues_have_the_auto_traits() {
     fn shared<T: Send + Sync>() {}
     fn sent<T: Send>() {}
     shared::<PriorityQueue>();
-    shared::<PriorityQueue<RateLimiter>>();
-    shared::<QueueTicket<RateLimiter>>();
-    sent::<QueueWait<RateLimiter>>();
-    shared::<QueueWait<RateLimiter>>();
+    shared::<PriorityQueue<Buckets>>();
+    shared::<QueueTicket<Buckets>>();
+    sent::<QueueWait<Buckets>>();
+    shared::<QueueWait<Buckets>>();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_after_another_rose_stood_before_it() {
+    // Tenant 1 waits above; its other request rises there at 2 s, and so keeps its place in the ring when
+    // the first one leaves at 3 s, although nobody looked at the queue in between.
+    let settings = Settings {
+        fair: true,
+        ageing: Some(Duration::from_secs(2)),
+        ..Settings::new(1)
+    };
+    let queue = queue(settings);
+    let ask = |level: u8, tenant| {
+        let tenant = buttress_core::KeyHash::from_number(tenant);
+        call(&queue, QueueDemand::new(level).tenant(tenant, 1))
+    };
+    let running = ask(3, 0);
+    let (leaver, mut other, mut riser) = (ask(3, 1), ask(3, 2), ask(2, 1));
+    advance(Duration::from_secs(3)).await;
+    leaver.leave();
+    running.leave();
+    assert!(riser.look().is_admitted() && other.look().waits());
 }

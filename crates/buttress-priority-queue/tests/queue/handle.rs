@@ -202,14 +202,18 @@ fn other_settings_keep_those_who_wait() {
 #[test]
 fn settings_that_make_no_sense_are_named() {
     type Change = fn(&mut Settings);
-    let bad: [(&str, Change); 10] = [
+    let bad: [(&str, Change); 12] = [
         ("capacity", |settings| settings.capacity = usize::MAX),
+        ("capacities", |settings| settings.capacities = vec![(4, 1)]),
+        ("capacities", |settings| {
+            settings.capacities = vec![(0, usize::MAX)];
+        }),
         ("max_wait", |settings| {
-            settings.max_wait = Some(Duration::ZERO)
+            settings.max_wait = Some(Duration::ZERO);
         }),
         ("ageing", |settings| settings.ageing = Some(Duration::ZERO)),
         ("newest_first_after", |settings| {
-            settings.newest_first_after = Some(Duration::ZERO)
+            settings.newest_first_after = Some(Duration::ZERO);
         }),
         ("levels", |settings| settings.levels = 65),
         ("reserve", |settings| settings.reserve = Some((f64::NAN, 2))),

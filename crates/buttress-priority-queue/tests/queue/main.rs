@@ -3,8 +3,11 @@
 #![cfg(not(buttress_loom))]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod buckets;
 mod drops;
 mod gates;
 mod handle;
+mod model;
 mod order;
+mod starvation;
 mod support;

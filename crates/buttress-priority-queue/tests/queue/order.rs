@@ -271,3 +271,32 @@ async fn a_full_queue_tells_in_how_long_those_ahead_will_have_gone() {
     let stalled = call(&queue, demand(Medium)).rejection();
     assert!(stalled.retry_after() > Some(Duration::from_secs(8)));
 }
+
+#[test]
+fn a_priority_has_its_part_of_the_capacity_and_nobody_is_pushed_out_of_it() {
+    let settings = Settings {
+        capacity: 4,
+        ..Settings::new(1)
+    };
+    let settings = settings
+        .capacity_of(&Priority::High, 2)
+        .capacity_of(&Priority::Low, 2);
+    let queue = PriorityQueue::new(settings).unwrap();
+    let ask = |priority| call(&queue, QueueDemand::new(priority));
+    let running = ask(Priority::Low);
+    let mut low = [(); 2].map(|()| ask(Priority::Low));
+    assert_eq!(ask(Priority::Low).rejection().reason(), Reason::QueueFull);
+    let mut high = [(); 2].map(|()| ask(Priority::High));
+    assert_eq!(ask(Priority::High).rejection().reason(), Reason::QueueFull);
+    assert!(low.iter().all(Caller::waits) && high.iter().all(Caller::waits));
+    // Without a part of its own one pushes out as ever.
+    let critical = ask(Priority::Critical);
+    assert!(critical.waits());
+    assert_eq!(low[1].look().rejection().reason(), Reason::QueueFull);
+    running.leave();
+    critical.leave();
+    assert!(high[0].look().is_admitted());
+    let next = ask(Priority::High);
+    assert!(next.waits(), "one of two has gone");
+    assert_eq!(ask(Priority::High).rejection().reason(), Reason::QueueFull);
+}

@@ -56,6 +56,8 @@ struct Driver {
     /// Every request's way through the layers.
     ways: Vec<Option<Way>>,
     attempts: Attempts,
+    /// Those for whom something falls due at this instant, as they have said themselves.
+    deferred: Vec<Task>,
     attempt_timeout: Option<Duration>,
     open: usize,
 }
@@ -69,6 +71,7 @@ pub(super) async fn drive(policy: &Policy, trace: &[Request]) -> (Vec<Decision>,
         ready,
         ways: trace.iter().map(|_| None).collect(),
         attempts,
+        deferred: Vec::new(),
         attempt_timeout: policy
             .tables
             .retry
@@ -129,16 +132,19 @@ impl Driver {
         let now = self.world.lock().now();
         let mut due = self.in_order(due);
         loop {
+            if !self.deferred.is_empty() {
+                let deferred = std::mem::take(&mut self.deferred);
+                due = self.in_order(due.into_iter().chain(deferred).collect());
+            }
             let followed = if let Some(event) = self.take(now, What::precedes_layers) {
                 self.happen(event);
-                Some(event.request)
+                event.request
             } else if let Some(task) = due.pop_front() {
                 self.poll(task);
-                // Who wakes itself stands behind those whom it woke before.
-                Some(task.request).filter(|_| !self.ready.contains(task))
+                task.request
             } else if let Some(event) = self.take(now, |_| true) {
                 self.happen(event);
-                Some(event.request)
+                event.request
             } else {
                 // Timers that were set for this very instant fire when the runtime looks at them.
                 tokio::task::yield_now().await;
@@ -251,14 +257,14 @@ impl Driver {
 
     /// Polls whoever has been woken until nobody is. Each is followed to its end before the next, also where
     /// the upstream answers in no time.
-    fn follow(&mut self, mut request: Option<usize>, now: Milliseconds) {
+    fn follow(&mut self, mut request: usize, now: Milliseconds) {
         loop {
-            if let Some(task) = request.and_then(|request| self.ready.pop_of(request)) {
+            if let Some(task) = self.ready.pop_of(request) {
                 self.poll(task);
-            } else if let Some(event) = request.and_then(|request| self.take_of(request, now)) {
+            } else if let Some(event) = self.take_of(request, now) {
                 self.happen(event);
             } else if let Some(task) = self.ready.pop() {
-                request = Some(task.request);
+                request = task.request;
                 self.poll(task);
             } else {
                 return;
@@ -297,6 +303,11 @@ impl Driver {
         }
         if !had_ended {
             self.note_end(request);
+        }
+        // Who waits in the queue and wakes itself has found that its time is up now, which comes after all
+        // that can still happen at this instant.
+        if self.world.lock().waits_in_queue(request) && self.ready.remove(task) {
+            self.deferred.push(task);
         }
     }
 

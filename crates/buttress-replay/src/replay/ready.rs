@@ -59,9 +59,11 @@ impl Ready {
         Some(task)
     }
 
-    /// Whether a task is woken.
-    pub(super) fn contains(&self, task: Task) -> bool {
-        self.0.lock().tasks.contains_key(&task)
+    /// Takes this task, if it is woken; whether it was.
+    pub(super) fn remove(&self, task: Task) -> bool {
+        let mut woken = self.0.lock();
+        let order = woken.tasks.remove(&task);
+        order.is_some_and(|order| woken.in_order.remove(&(order, task)))
     }
 
     /// Takes all of the woken.

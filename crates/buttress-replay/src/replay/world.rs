@@ -169,6 +169,11 @@ impl State {
         }
     }
 
+    /// Whether a request waits in the queue.
+    pub(super) fn waits_in_queue(&self, request: usize) -> bool {
+        self.records[request].queued.is_some()
+    }
+
     /// Whether what falls due for a request can be the end of a wait for a place: its own, or, as one who
     /// waits has the queue's timer for all, somebody else's.
     pub(super) fn ends_wait_in_queue(&self, request: usize) -> bool {

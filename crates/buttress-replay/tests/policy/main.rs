@@ -1,5 +1,6 @@
 //! The policy: every rule of the format, once kept and once broken.
 
+mod admissions;
 mod circuit_breaker;
 mod rate_limit;
 mod retry;
@@ -50,7 +51,9 @@ fn a_policy_without_a_layer_is_good() {
     ] {
         let policy = good(text);
         assert!(
-            policy.stack.is_empty() && policy.tables.rate_limit.is_none() && policy.warnings.is_empty()
+            policy.stack.is_empty()
+                && policy.tables.rate_limit.is_none()
+                && policy.warnings.is_empty()
         );
         assert_eq!((policy.seed, policy.start.as_second()), (0, 0));
     }
@@ -170,24 +173,6 @@ fn the_top_level_is_checked() {
 }
 
 #[test]
-fn a_layer_that_does_not_exist_yet_is_an_error() {
-    for layer in ["token_budget", "priority_queue"] {
-        refused(
-            &format!("seed = 1\n[{layer}]\nenabled = false"),
-            2,
-            layer,
-            &["does not exist yet", "`retry`", "`rate_limit`"],
-        );
-        refused(
-            &format!("stack = [\"{layer}\"]"),
-            1,
-            "stack[0]",
-            &["does not exist yet"],
-        );
-    }
-}
-
-#[test]
 fn stack_names_every_present_table_once() {
     const TABLE: &str = "[rate_limit]\nquotas = [\"1/s\"]";
     assert_eq!(
@@ -245,13 +230,12 @@ fn all_problems_are_told_in_the_order_of_the_file() {
     let expected = [
         "1 Field(\"sed\")",
         "2 Field(\"start\")",
-        "3 Field(\"stack[0]\")",
         "3 Field(\"stack\")",
         "5 Field(\"rate_limit.quotas[0]\")",
         "6 Field(\"rate_limit.wait\")",
         "7 Field(\"rate_limit.keys\")",
         "8 Field(\"rate_limit.zebra\")",
-        "9 Field(\"token_budget\")",
+        "10 Field(\"token_budget.limits\")",
     ];
     assert_eq!(places, expected);
 }

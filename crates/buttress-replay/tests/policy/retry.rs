@@ -57,7 +57,10 @@ fn every_key_is_read() {
     ] {
         let policy = good(&format!("[retry]\njitter = \"{name}\""));
         assert_eq!(
-            policy.tables.retry.map(|config| config.policy.backoff().jitter()),
+            policy
+                .tables
+                .retry
+                .map(|config| config.policy.backoff().jitter()),
             Some(jitter)
         );
     }
