@@ -204,20 +204,20 @@ impl Layers {
             let limit = |quota: &_| Limit::new(Dimension::TOTAL, Clone::clone(quota));
             quotas.iter().map(limit).collect()
         };
-        // The scopes are the one of all keys and the one for all together; never is neither limited.
-        let mut scopes = [
-            ("token_budget.limits", 0, &held.limits, &said.limits),
-            ("token_budget.global", 1, &held.global, &said.global),
-        ];
-        if said.limits.is_empty() {
-            scopes.reverse();
-        }
-        for (field, scope, held, said) in scopes {
-            if changes.live(field, held != said) {
-                live.handle
-                    .set_limits(scope, total(said))
-                    .map_err(refused)?;
+        let limits = changes.live("token_budget.limits", held.limits != said.limits);
+        let global = changes.live("token_budget.global", held.global != said.global);
+        if limits || global {
+            // One scope is kept by key, the other for all together; what is not said otherwise stays.
+            let mut scopes = live.handle.limits();
+            for (scope, (changed, said)) in scopes
+                .iter_mut()
+                .zip([(limits, &said.limits), (global, &said.global)])
+            {
+                if changed {
+                    *scope = total(said);
+                }
             }
+            live.handle.set_all_limits(scopes).map_err(refused)?;
         }
         if self.is_gate(LayerName::TokenBudget) {
             changes.keep("token_budget.wait", &held.wait, &mut said.wait, ASKED);
