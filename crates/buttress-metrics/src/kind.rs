@@ -97,15 +97,19 @@ impl Kind {
 
     /// The label of a response's code.
     pub(crate) fn code_label(self, code: u8) -> Option<Label> {
-        let key = match self {
-            Self::Calls => return None,
-            #[cfg(feature = "http")]
-            Self::Http(_) => "http.response.status_class",
-            #[cfg(feature = "http")]
-            Self::Grpc(_) => "rpc.response.status_code",
-        };
+        let key = self.code_key()?;
         let value = self.codes().get(usize::from(code))?;
         Some(Label::from_static_parts(key, value))
+    }
+
+    const fn code_key(self) -> Option<&'static str> {
+        match self {
+            Self::Calls => None,
+            #[cfg(feature = "http")]
+            Self::Http(_) => Some("http.response.status_class"),
+            #[cfg(feature = "http")]
+            Self::Grpc(_) => Some("rpc.response.status_code"),
+        }
     }
 }
 

@@ -1,5 +1,9 @@
 //! What services and buttress layers do, as metrics.
 #![doc = include_str!("names.md")]
+#![cfg_attr(
+    not(feature = "http"),
+    expect(dead_code, reason = "labels and bodies are told of HTTP and gRPC only")
+)]
 
 #[cfg(feature = "http")]
 mod body;

@@ -9,10 +9,13 @@ use metrics::{Counter, Gauge, Label};
 
 use crate::ending::Ending;
 use crate::latency::Latency;
+#[cfg(feature = "http")]
 use crate::names::OVERFLOW;
 use crate::once_table::OnceTable;
 use crate::series::{Context, Series};
-use crate::sink::{counter, gauge};
+#[cfg(feature = "http")]
+use crate::sink::counter;
+use crate::sink::gauge;
 use crate::snapshot::RequestMetrics;
 
 /// The methods that gauges tell apart.

@@ -1,8 +1,9 @@
 //! What layers decide, as events of `tracing`.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
-use buttress_core::{Event, Observe};
+use buttress_core::{Event, Observe, Rejection};
 use tracing::{Level, Span};
 
 /// Which layer an event comes from: the event's target, so that `RUST_LOG=buttress_rate_limit=debug` chooses.
@@ -110,29 +111,41 @@ impl Observe for Traced {
                 Span::current().record("admitted_by", layer);
                 tell!(target, Level::TRACE, layer, "admitted");
             }
-            Event::Probing => tell!(target, Level::DEBUG, layer, "probing"),
-            Event::Rejected(rejection) => {
-                let reason = rejection.reason().as_str();
-                Span::current()
-                    .record("refused_by", layer)
-                    .record("refused", reason);
-                let retry_after = rejection.retry_after().map(|wait| wait.as_secs_f64());
-                tell!(target, Level::DEBUG, layer, reason, retry_after, "refused");
-            }
-            Event::Queued => tell!(target, Level::TRACE, layer, "waits"),
-            Event::Waited(waited) => {
-                let waited = waited.as_secs_f64();
-                Span::current().record("waited", waited);
-                tell!(target, Level::TRACE, layer, waited, "has waited");
-            }
-            Event::Left => tell!(target, Level::DEBUG, layer, "left while it waited"),
+            Event::Rejected(rejection) => self.rejected(rejection),
             Event::Head(outcome) => {
                 tell!(target, Level::TRACE, layer, ?outcome, "the head has come");
             }
             Event::Ended(end) => tell!(target, Level::TRACE, layer, ?end, "ended"),
-            Event::Hedged => tell!(target, Level::DEBUG, layer, "hedged"),
+            Event::Queued => tell!(target, Level::TRACE, layer, "waits"),
+            Event::Waited(waited) => self.waited(waited),
+            Event::Left => tell!(target, Level::DEBUG, layer, "left while it waited"),
             seldom => self.seldom(seldom),
         }
+    }
+}
+
+impl Traced {
+    fn rejected(&self, rejection: Rejection) {
+        let layer = &*self.name;
+        let reason = rejection.reason().as_str();
+        Span::current()
+            .record("refused_by", layer)
+            .record("refused", reason);
+        let retry_after = rejection.retry_after().map(|wait| wait.as_secs_f64());
+        tell!(
+            self.target,
+            Level::DEBUG,
+            layer,
+            reason,
+            retry_after,
+            "refused"
+        );
+    }
+
+    fn waited(&self, waited: Duration) {
+        let (layer, waited) = (&*self.name, waited.as_secs_f64());
+        Span::current().record("waited", waited);
+        tell!(self.target, Level::TRACE, layer, waited, "has waited");
     }
 }
 
@@ -215,6 +228,8 @@ impl Traced {
                     "the quota is used to a threshold"
                 );
             }
+            Event::Probing => tell!(target, Level::DEBUG, layer, "probing"),
+            Event::Hedged => tell!(target, Level::DEBUG, layer, "hedged"),
             other => tell!(target, Level::DEBUG, layer, event = ?other, "event"),
         }
     }

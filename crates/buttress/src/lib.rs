@@ -86,6 +86,8 @@ pub use buttress_http as http;
 pub use buttress_http::hyper_util;
 #[cfg(feature = "reqwest")]
 pub use buttress_http::reqwest;
+#[cfg(feature = "metrics")]
+pub use buttress_metrics as metrics;
 #[cfg(feature = "priority-queue")]
 pub use buttress_priority_queue as priority_queue;
 #[cfg(feature = "rate-limit")]
@@ -102,6 +104,8 @@ pub use buttress_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, Fallback
 pub use buttress_core::{Error, Reason, Rejection, When};
 #[cfg(feature = "http")]
 pub use buttress_http::{ApiKey, ClientIp, MatchedRoute, Networks, Preflight, Upstream, by_head};
+#[cfg(feature = "metrics")]
+pub use buttress_metrics::{Metrics, MetricsLayer};
 #[cfg(feature = "priority-queue")]
 pub use buttress_priority_queue::{
     ConcurrencyLimit, ConcurrencyLimitLayer, Priority, PriorityQueue, PriorityQueueLayer,

@@ -1,7 +1,4 @@
 //! gRPC: by service, method and code, in the head or in the trailers.
-#![cfg(feature = "http")]
-
-mod support;
 
 use std::convert::Infallible;
 
@@ -13,7 +10,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Empty, StreamBody, combinators::UnsyncBoxBody};
 use tower::{Layer, ServiceExt, service_fn};
 
-use support::{Scrape, recorder};
+use crate::support::{Scrape, recorder};
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -43,7 +40,7 @@ async fn greet(request: Request<()>) -> Result<Response<Body>, Infallible> {
 }
 
 fn request(path: &str, place: &str, code: u8) -> Request<String> {
-    let request = Request::post(path).header(place, code);
+    let request = Request::post(path).header(place, u16::from(code));
     request.body(String::new()).unwrap()
 }
 

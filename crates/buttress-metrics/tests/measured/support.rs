@@ -1,12 +1,10 @@
 //! What a scrape says, and requests that do what a test wants.
 
-#![expect(dead_code, reason = "not every test needs all of it")]
-
 use std::collections::BTreeMap;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-pub fn recorder() -> (PrometheusRecorder, PrometheusHandle) {
+pub(crate) fn recorder() -> (PrometheusRecorder, PrometheusHandle) {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     (recorder, handle)
@@ -14,10 +12,10 @@ pub fn recorder() -> (PrometheusRecorder, PrometheusHandle) {
 
 /// Every series of a scrape and its value.
 #[derive(Debug)]
-pub struct Scrape(BTreeMap<String, f64>);
+pub(crate) struct Scrape(BTreeMap<String, f64>);
 
 impl Scrape {
-    pub fn of(handle: &PrometheusHandle) -> Self {
+    pub(crate) fn of(handle: &PrometheusHandle) -> Self {
         let text = handle.render();
         let series = text.lines().filter(|line| !line.starts_with('#'));
         let parsed = series.filter_map(|line| {
@@ -28,7 +26,7 @@ impl Scrape {
     }
 
     /// The sum of all series of a name that have these labels.
-    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.matching(name, labels).map(|(_, value)| value).sum()
     }
 
@@ -38,7 +36,7 @@ impl Scrape {
         clippy::cast_sign_loss,
         reason = "counts are whole numbers"
     )]
-    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+    pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         self.sum(name, labels) as u64
     }
 
@@ -60,11 +58,11 @@ impl Scrape {
     }
 
     /// The names of all series of a metric.
-    pub fn series(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn series(&self, name: &str) -> Vec<&str> {
         self.matching(name, &[]).map(|(series, _)| series).collect()
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 }

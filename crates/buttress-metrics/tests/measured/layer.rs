@@ -1,12 +1,10 @@
 //! The layer around any service.
 
-mod support;
-
 use std::future::{pending, ready};
 use std::io;
 use std::time::Duration;
 
-use buttress_core::{Reason, Rejection, When, as_timed_out};
+use buttress_core::{Error, Reason, Rejection, When, as_timed_out};
 use buttress_metrics::{Ending, LayerMetrics, Measured, Metrics, MetricsHandle, MetricsLayer};
 use futures_util::poll;
 use tokio::sync::oneshot;
@@ -14,7 +12,7 @@ use tokio::time::advance;
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_test::mock;
 
-use support::{Scrape, recorder};
+use crate::support::{Scrape, recorder};
 
 /// What the service is to answer.
 #[derive(Clone, Copy, Debug)]
@@ -24,14 +22,14 @@ enum Ask {
     Refused,
 }
 
-async fn answer(ask: Ask) -> Result<(), io::Error> {
+async fn answer(ask: Ask) -> Result<(), Error<io::Error>> {
     match ask {
         Ask::Good => Ok(()),
-        Ask::Bad => Err(io::Error::other("bad")),
-        Ask::Refused => Err(io::Error::other(Rejection::new(
-            Reason::RateLimit,
-            When::Unknown,
-        ))),
+        Ask::Bad => Err(Error::Inner(io::Error::other("bad"))),
+        Ask::Refused => {
+            let rejection = Rejection::new(Reason::RateLimit, When::Unknown);
+            Err(Error::Rejected(rejection))
+        }
     }
 }
 
