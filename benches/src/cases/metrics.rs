@@ -161,6 +161,12 @@ pub(super) fn http() -> Group {
 fn axum_prometheus() -> (PrometheusMetricLayer<'static>, &'static PrometheusHandle) {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     let handle = HANDLE.get_or_init(|| {
+        // It wants a runtime for a task that keeps its values short; `kept_short` does that here.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime of one thread");
+        let _entered = runtime.enter();
         let (_, handle) = PrometheusMetricLayer::pair();
         kept_short(handle.clone());
         handle

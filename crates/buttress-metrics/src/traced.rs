@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use buttress_core::{Event, Observe, Rejection};
+use buttress_core::{Event, KeyHash, LimitId, Observe, Outcome, Rejection};
 use tracing::{Level, Span};
 
 /// Which layer an event comes from: the event's target, so that `RUST_LOG=buttress_rate_limit=debug` chooses.
@@ -153,45 +153,12 @@ impl Traced {
     fn seldom(&self, event: Event) {
         let (target, layer) = (self.target, &*self.name);
         match event {
-            Event::StateChanged { key, from, to } if to == "open" => {
-                tell!(
-                    target,
-                    Level::WARN,
-                    layer,
-                    ?key,
-                    from,
-                    to,
-                    "the circuit has opened"
-                );
-            }
-            Event::StateChanged { key, from, to } => {
-                tell!(
-                    target,
-                    Level::INFO,
-                    layer,
-                    ?key,
-                    from,
-                    to,
-                    "the state has changed"
-                );
-            }
+            Event::StateChanged { key, from, to } => self.state_changed(key, from, to),
             Event::Retrying {
                 attempt,
                 cause,
                 pause,
-            } => {
-                Span::current().record("retries", attempt);
-                let pause = pause.as_secs_f64();
-                tell!(
-                    target,
-                    Level::DEBUG,
-                    layer,
-                    attempt,
-                    ?cause,
-                    pause,
-                    "retrying"
-                );
-            }
+            } => self.retrying(attempt, cause, pause),
             Event::GivenUp {
                 attempt,
                 cause,
@@ -208,29 +175,71 @@ impl Traced {
                     "given up"
                 );
             }
-            Event::Threshold { limit, percent } if percent >= 100 => {
-                tell!(
-                    target,
-                    Level::WARN,
-                    layer,
-                    ?limit,
-                    percent,
-                    "the quota is used up"
-                );
-            }
-            Event::Threshold { limit, percent } => {
-                tell!(
-                    target,
-                    Level::INFO,
-                    layer,
-                    ?limit,
-                    percent,
-                    "the quota is used to a threshold"
-                );
-            }
+            Event::Threshold { limit, percent } => self.threshold(limit, percent),
             Event::Probing => tell!(target, Level::DEBUG, layer, "probing"),
             Event::Hedged => tell!(target, Level::DEBUG, layer, "hedged"),
             other => tell!(target, Level::DEBUG, layer, event = ?other, "event"),
+        }
+    }
+
+    fn state_changed(&self, key: KeyHash, from: &str, to: &str) {
+        let (target, layer) = (self.target, &*self.name);
+        match to {
+            "open" => tell!(
+                target,
+                Level::WARN,
+                layer,
+                ?key,
+                from,
+                to,
+                "the circuit has opened"
+            ),
+            _ => tell!(
+                target,
+                Level::INFO,
+                layer,
+                ?key,
+                from,
+                to,
+                "the state has changed"
+            ),
+        }
+    }
+
+    fn retrying(&self, attempt: u32, cause: Outcome, pause: Duration) {
+        let layer = &*self.name;
+        Span::current().record("retries", attempt);
+        let pause = pause.as_secs_f64();
+        tell!(
+            self.target,
+            Level::DEBUG,
+            layer,
+            attempt,
+            ?cause,
+            pause,
+            "retrying"
+        );
+    }
+
+    fn threshold(&self, limit: LimitId, percent: u8) {
+        let (target, layer) = (self.target, &*self.name);
+        match percent {
+            100.. => tell!(
+                target,
+                Level::WARN,
+                layer,
+                ?limit,
+                percent,
+                "the quota is used up"
+            ),
+            _ => tell!(
+                target,
+                Level::INFO,
+                layer,
+                ?limit,
+                percent,
+                "much of the quota is used"
+            ),
         }
     }
 }

@@ -8,7 +8,7 @@ use buttress_metrics::names::{Kind, all, table};
 
 fn documented(path: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    let text = fs::read_to_string(&path).unwrap();
+    let text = fs::read_to_string(&path).expect("the documentation is in the repository");
     let table = table();
     assert!(
         text.contains(&table),

@@ -41,7 +41,9 @@ async fn greet(request: Request<()>) -> Result<Response<Body>, Infallible> {
 
 fn request(path: &str, place: &str, code: u8) -> Request<String> {
     let request = Request::post(path).header(place, u16::from(code));
-    request.body(String::new()).unwrap()
+    request
+        .body(String::new())
+        .expect("a path and a number make a request")
 }
 
 #[tokio::test]

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{Request, Response, StatusCode};
 use axum::routing::{get, post};
-use buttress_metrics::{Ending, MetricsHandle, MetricsLayer};
+use buttress_metrics::{Ending, MetricsHandle, MetricsLayer, RequestMetrics};
 use buttress_rate_limit::{Quota, RateLimitLayer};
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
@@ -25,10 +25,15 @@ use crate::support::{Scrape, recorder};
 /// Tells that a handler has begun.
 type Begun = Arc<Mutex<HashMap<u32, oneshot::Sender<()>>>>;
 
+fn locked(begun: &Begun) -> MutexGuard<'_, HashMap<u32, oneshot::Sender<()>>> {
+    begun.lock().expect("nobody panics with it")
+}
+
 const CHUNK: usize = 16 * 1024;
+const CHUNK_BYTES: u64 = 16 * 1024;
 
 async fn hang(State(begun): State<Begun>, Path(id): Path<u32>) {
-    if let Some(tell) = begun.lock().unwrap().remove(&id) {
+    if let Some(tell) = locked(&begun).remove(&id) {
         let _ = tell.send(());
     }
     std::future::pending::<()>().await;
@@ -83,9 +88,12 @@ struct Client {
 
 impl Client {
     async fn send(&self, head: &str) -> TcpStream {
-        let mut connection = TcpStream::connect(self.address).await.unwrap();
+        let mut connection = TcpStream::connect(self.address)
+            .await
+            .expect("the server listens");
         let request = format!("{head}host: test\r\nconnection: close\r\n\r\n");
-        connection.write_all(request.as_bytes()).await.unwrap();
+        let written = connection.write_all(request.as_bytes()).await;
+        written.expect("the server reads");
         connection
     }
 
@@ -95,18 +103,15 @@ impl Client {
         let mut answer = Vec::new();
         // A body that breaks off may end with a reset.
         let _ = connection.read_to_end(&mut answer).await;
-        std::str::from_utf8(answer.get(9..12)?)
-            .unwrap()
-            .parse()
-            .ok()
+        std::str::from_utf8(answer.get(9..12)?).ok()?.parse().ok()
     }
 
     /// Leaves when the handler has begun, before there is a head.
     async fn leave_before_the_head(&self, id: u32) {
         let (tell, told) = oneshot::channel();
-        self.begun.lock().unwrap().insert(id, tell);
+        locked(&self.begun).insert(id, tell);
         let connection = self.send(&format!("GET /hang/{id} HTTP/1.1\r\n")).await;
-        told.await.unwrap();
+        told.await.expect("the handler begins");
         drop(connection);
     }
 
@@ -114,7 +119,8 @@ impl Client {
     async fn leave_in_the_body(&self) {
         let mut connection = self.send("GET /endless HTTP/1.1\r\n").await;
         let mut some = vec![0; CHUNK];
-        connection.read_exact(&mut some).await.unwrap();
+        let read = connection.read_exact(&mut some).await;
+        read.expect("the body has no end");
     }
 
     async fn one_of_many(self, number: u32) -> Option<u16> {
@@ -153,20 +159,22 @@ async fn until_idle(handle: &MetricsHandle) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn scrape_and_snapshot_agree_to_the_unit_with_what_a_client_counted() {
-    const EACH: u64 = 300;
-    let (recorder, handle) = recorder();
-    let layer = MetricsLayer::new("api").http().recorder(recorder);
+/// How many requests of every kind are sent.
+const EACH: u64 = 300;
+
+/// Sends so many of every kind, many at once, and tells what the client counted.
+async fn load(
+    layer: &MetricsLayer<buttress_metrics::Http, impl Classified>,
+) -> HashMap<Option<u16>, u64> {
     let begun = Begun::default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let app = app(&layer, Arc::clone(&begun));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let app = app(layer, Arc::clone(&begun));
     let server = tokio::spawn(axum::serve(listener, app).into_future());
     let client = Client { address, begun };
     let places = Arc::new(Semaphore::new(48));
     let mut sent = Vec::new();
-    for number in 0..u32::try_from(EACH * 10).unwrap() {
+    for number in 0..u32::try_from(EACH * 10).unwrap_or(u32::MAX) {
         let (client, place) = (client.clone(), Arc::clone(&places).acquire_owned().await);
         sent.push(tokio::spawn(async move {
             let answer = client.one_of_many(number).await;
@@ -176,11 +184,20 @@ async fn scrape_and_snapshot_agree_to_the_unit_with_what_a_client_counted() {
     }
     let mut by_status = HashMap::<Option<u16>, u64>::new();
     for sent in sent {
-        *by_status.entry(sent.await.unwrap()).or_default() += 1;
+        *by_status
+            .entry(sent.await.expect("a client does not panic"))
+            .or_default() += 1;
     }
     until_idle(&layer.handle()).await;
     server.abort();
+    by_status
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scrape_and_snapshot_agree_to_the_unit_with_what_a_client_counted() {
+    let (recorder, handle) = recorder();
+    let layer = MetricsLayer::new("api").http().recorder(recorder);
+    let by_status = load(&layer).await;
     assert_eq!(by_status[&Some(429)], EACH - 100, "a hundred are let in");
     assert_eq!(by_status[&Some(500)], EACH);
     assert_eq!(by_status[&Some(404)], EACH);
@@ -219,6 +236,10 @@ async fn scrape_and_snapshot_agree_to_the_unit_with_what_a_client_counted() {
         EACH * 9,
         "those that were aborted have no head"
     );
+    agree_by_route(&seen, &scrape);
+}
+
+fn agree_by_route(seen: &RequestMetrics, scrape: &Scrape) {
     let by_route = |route: &str, class: &str| {
         let labels = [("http_route", route), ("http_response_status_class", class)];
         scrape.count("buttress_http_server_requests", &labels)
@@ -241,7 +262,7 @@ async fn scrape_and_snapshot_agree_to_the_unit_with_what_a_client_counted() {
     assert_eq!(bytes("/stream"), EACH * 60);
     assert_eq!(bytes("/ok"), EACH * 4);
     assert_eq!(bytes("/broken"), EACH * 5);
-    assert!(bytes("/endless") >= EACH * u64::try_from(CHUNK).unwrap() / 2);
+    assert!(bytes("/endless") >= EACH * CHUNK_BYTES / 2);
     assert_eq!(
         seen.response_bytes,
         scrape.count("buttress_http_server_response_bytes", &[])
