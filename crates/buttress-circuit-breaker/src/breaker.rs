@@ -207,6 +207,12 @@ impl CircuitBreaker {
         all
     }
 
+    /// The circuits of keys, and whose they are.
+    pub(crate) fn of_keys(&self) -> Vec<(KeyHash, Arc<Cell>)> {
+        let cells = self.keyed.all().into_iter();
+        cells.map(|cell| (cell.key(), cell)).collect()
+    }
+
     pub(crate) fn get(&self, key: KeyHash) -> Option<Arc<Cell>> {
         match key {
             KeyHash::EVERYONE => Some(Arc::clone(&self.everyone)),

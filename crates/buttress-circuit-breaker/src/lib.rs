@@ -42,6 +42,7 @@ mod open_time;
 mod pending;
 mod presets;
 mod probes;
+mod report;
 #[cfg(feature = "http")]
 mod respond;
 mod sample;

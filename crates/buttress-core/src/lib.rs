@@ -53,6 +53,7 @@ mod policy;
 mod rejection;
 mod sample;
 mod settle;
+pub mod status;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 pub mod time;

@@ -30,6 +30,7 @@ mod shared;
 mod sink;
 mod snapshot;
 mod spans;
+pub mod status;
 mod tally;
 #[cfg(feature = "tracing")]
 mod traced;
@@ -50,5 +51,6 @@ pub use registry::Metrics;
 pub use sampled::Number;
 pub use service::Measured;
 pub use snapshot::RequestMetrics;
+pub use status::Status;
 #[cfg(feature = "tracing")]
 pub use traced::{Target, Traced};

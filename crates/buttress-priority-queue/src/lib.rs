@@ -55,6 +55,7 @@ pub mod limit;
 mod notifier;
 mod priority;
 mod queue;
+mod report;
 #[cfg(feature = "http")]
 mod respond;
 mod sample;

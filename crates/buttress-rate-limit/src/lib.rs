@@ -73,6 +73,7 @@ mod persist;
 #[cfg(feature = "persist")]
 mod persist_error;
 mod place;
+mod report;
 #[cfg(feature = "http")]
 mod respond;
 mod room;

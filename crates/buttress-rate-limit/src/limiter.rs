@@ -212,7 +212,7 @@ impl Describe for RateLimiter {
 }
 
 /// In how long all units come back.
-fn window_of(quota: &Quota) -> Duration {
+pub(crate) fn window_of(quota: &Quota) -> Duration {
     match *quota.window() {
         Window::Paced { burst } => {
             let nanos = quota.period().as_nanos().saturating_mul(u128::from(burst));

@@ -49,6 +49,7 @@ mod policy;
 mod presets;
 mod random;
 mod replay;
+mod report;
 mod rule;
 mod sample;
 mod service;

@@ -66,6 +66,7 @@ mod mode;
 #[doc(hidden)]
 pub mod model;
 mod place;
+mod report;
 #[cfg(feature = "http")]
 mod respond;
 mod room;

@@ -105,7 +105,7 @@ pub use buttress_core::{Error, Reason, Rejection, When};
 #[cfg(feature = "http")]
 pub use buttress_http::{ApiKey, ClientIp, MatchedRoute, Networks, Preflight, Upstream, by_head};
 #[cfg(feature = "metrics")]
-pub use buttress_metrics::{Metrics, MetricsLayer};
+pub use buttress_metrics::{Metrics, MetricsLayer, Status};
 #[cfg(feature = "priority-queue")]
 pub use buttress_priority_queue::{
     ConcurrencyLimit, ConcurrencyLimitLayer, Priority, PriorityQueue, PriorityQueueLayer,
