@@ -125,10 +125,13 @@ pub use buttress_token_budget::{Amounts, Dimension, TokenBudget, TokenBudgetLaye
     doctest,
     feature = "axum",
     feature = "circuit-breaker",
+    feature = "metrics",
+    feature = "priority-queue",
     feature = "rate-limit",
     feature = "reqwest",
     feature = "retry",
-    feature = "timeout"
+    feature = "timeout",
+    feature = "token-budget"
 ))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
