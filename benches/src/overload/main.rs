@@ -84,6 +84,9 @@ struct Served {
 impl Served {
     async fn new(app: Router) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        // A bare router would apply its layers anew for every connection, and most of those here keep their
+        // state in what they make then.
+        let app = app.into_make_service();
         Ok(Self {
             address: listener.local_addr()?,
             task: tokio::spawn(async move { axum::serve(listener, app).await }),
