@@ -13,3 +13,7 @@ pub use ledger::{Counts, Ledger, Row};
 pub use options::Options;
 pub use stack::{Call, Client, layered};
 pub use team::{Team, noted};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/llm-client.md")]
+struct Page;

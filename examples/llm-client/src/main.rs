@@ -42,6 +42,10 @@ async fn run(options: &Options) -> Result<(), BoxError> {
         }
         None => Config::read(include_str!("../client.toml"))?,
     };
+    #[cfg(feature = "tls")]
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| "another provider of TLS was there before")?;
     let http = reqwest::Client::builder().build()?;
     let http = buttress::reqwest::client(http).into_service();
 
@@ -78,6 +82,12 @@ async fn run(options: &Options) -> Result<(), BoxError> {
 /// Where the agents ask.
 async fn endpoint(options: &Options) -> Result<(Uri, Option<Provider>), BoxError> {
     if let Some(base) = &options.base_url {
+        if cfg!(not(feature = "tls")) && base.scheme_str() == Some("https") {
+            return Err(format!(
+                "`--base-url {base}`: this build has no TLS; build it with `--features tls`"
+            )
+            .into());
+        }
         let endpoint = format!(
             "{}/chat/completions",
             base.to_string().trim_end_matches('/')
