@@ -72,7 +72,7 @@ where
     fn layer(&self, inner: S) -> Self::Service {
         let wrap = self.wrap.clone();
         let mut steps = step(MapRequest::new(inner, move |request: StackRequest| {
-            request.map(|body| wrap(body))
+            request.map(&wrap)
         }));
         for layer in self.stack.order().iter().rev() {
             steps = around(&self.stack, *layer, steps);
