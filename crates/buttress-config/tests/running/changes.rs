@@ -54,7 +54,7 @@ fn every_field_is_told_as_applied_or_as_waiting_for_a_restart() {
             match field.live {
                 true => {
                     assert!(
-                        changes.applied.iter().any(|told| covers(told))
+                        changes.applied.iter().any(covers)
                             || field.example == "5" && table.name == "circuit_breaker",
                         "{path}: {changes}"
                     );
