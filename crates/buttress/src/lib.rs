@@ -145,3 +145,7 @@ struct Testing;
 ))]
 #[doc = include_str!("../../../docs/retry-and-breaker.md")]
 struct RetryAndBreaker;
+
+#[cfg(all(doctest, feature = "axum", feature = "config", feature = "reqwest"))]
+#[doc = include_str!("../../../docs/configuration.md")]
+struct Configuration;
