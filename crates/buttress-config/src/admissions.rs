@@ -112,6 +112,10 @@ impl Ask<StackRequest> for QueueReader {
 pub(crate) struct LiveQueue(pub(crate) PriorityQueue<StackGates>);
 
 /// A place, or what was given without one.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the small one is the rare one: that of a queue that is off"
+)]
 pub(crate) enum Held {
     Place(QueueTicket<StackGates>),
     GatesAlone(Permit<GatesTicket>),

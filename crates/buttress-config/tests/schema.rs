@@ -5,7 +5,7 @@
 
 use buttress_config::fields::{Kind, TABLES};
 use buttress_config::{StackConfig, json_schema};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Whether a value is what a schema says: the words that ours uses, and no others. Patterns are looked at by
 /// their type alone.
@@ -27,6 +27,13 @@ fn fits(schema: &Value, value: &Value) -> bool {
         "minimum" => number(value) >= number(says),
         "exclusiveMinimum" => number(value) > number(says),
         "maximum" => number(value) <= number(says),
+        _ => whole_fits(words, word, says, value),
+    })
+}
+
+/// As above, for the words about what is in a list or a table, and about several schemas.
+fn whole_fits(words: &Map<String, Value>, word: &str, says: &Value, value: &Value) -> bool {
+    match word {
         "minItems" => value
             .as_array()
             .is_none_or(|list| list.len() as u64 >= says.as_u64().unwrap()),
@@ -73,7 +80,7 @@ fn fits(schema: &Value, value: &Value) -> bool {
                 == 1
         }
         other => panic!("the word {other} is not looked at"),
-    })
+    }
 }
 
 fn number(value: &Value) -> f64 {

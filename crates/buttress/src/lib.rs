@@ -77,6 +77,8 @@
 
 #[cfg(feature = "circuit-breaker")]
 pub use buttress_circuit_breaker as circuit_breaker;
+#[cfg(feature = "config")]
+pub use buttress_config as config;
 pub use buttress_core as core;
 #[cfg(feature = "test-util")]
 pub use buttress_core::test_util;
@@ -162,3 +164,7 @@ struct RetryAndBreaker;
 ))]
 #[doc = include_str!("../../../docs/budgets-and-queues.md")]
 struct BudgetsAndQueues;
+
+#[cfg(all(doctest, feature = "axum", feature = "config", feature = "reqwest"))]
+#[doc = include_str!("../../../docs/configuration.md")]
+struct Configuration;

@@ -12,103 +12,105 @@ fn problems(text: &str) -> String {
     }
 }
 
+/// What is written, and what of the error.
+const CASES: &[(&str, &str)] = &[
+    (
+        "[rate_limit]\nquotas = ['0/minute']",
+        "line 2, field `rate_limit.quotas[0]`: found `'0/minute'`: ",
+    ),
+    (
+        "[rate_limit]\nquotas = '5/minute'",
+        "line 2, field `rate_limit.quotas`: found `'5/minute'`: expected a list",
+    ),
+    ("[rate_limit]", "line 1, field `rate_limit`"),
+    (
+        "[rate_limit]\nquotas = ['5/minute']\nwait = '0s'",
+        "line 3, field `rate_limit.wait`: found `'0s'`: expected a duration above zero",
+    ),
+    (
+        "[rate_limit]\nquotas = ['5/minute']\nkeys = 0",
+        "line 3, field `rate_limit.keys`: found `0`: expected a number of keys",
+    ),
+    (
+        "[rate_limit]\nquotas = ['5/minute']\n[rate_limit.overrides]\nvip = []",
+        "expected at least one quota",
+    ),
+    (
+        "[token_budget]\nlimits = [5]",
+        "line 2, field `token_budget.limits[0]`: found `5`",
+    ),
+    (
+        "[retry]\nattempts = 0",
+        "line 2, field `retry.attempts`: found `0`",
+    ),
+    (
+        "[retry]\njitter = 'ful'",
+        "line 2, field `retry.jitter`: found `'ful'`",
+    ),
+    ("[retry]\nbudget = { rato = 1 }", "did you mean `ratio`?"),
+    (
+        "[retry]\nbudget = 'all'",
+        "line 2, field `retry.budget`: found `'all'`: expected a budget such as",
+    ),
+    (
+        "[retry]\nmethods = ['get']",
+        "line 2, field `retry.methods`",
+    ),
+    (
+        "[retry]\npreset = 'aws'",
+        "line 2, field `retry.preset`: found `'aws'`",
+    ),
+    (
+        "[circuit_breaker]",
+        "field `circuit_breaker.consecutive_failures`",
+    ),
+    (
+        "[circuit_breaker]\nfailure_rate = 1.5",
+        "line 2, field `circuit_breaker.failure_rate`: found `1.5`",
+    ),
+    (
+        "[circuit_breaker]\nslow_call_rate = 0.5",
+        "line 1, field `circuit_breaker.slow_call`: found nothing",
+    ),
+    (
+        "[circuit_breaker]\npreset = 'hystrix'",
+        "line 2, field `circuit_breaker.preset`: found `'hystrix'`",
+    ),
+    (
+        "[priority_queue]\nconcurrency = 0",
+        "line 2, field `priority_queue.concurrency`: found `0`",
+    ),
+    (
+        "[priority_queue]",
+        "line 1, field `priority_queue.concurrency`: found nothing: expected a value",
+    ),
+    (
+        "priority_queue = 5",
+        "line 1, field `priority_queue`: found `5`: expected a table",
+    ),
+    ("[metrics]", "line 1, field `metrics`: found an unknown key"),
+    ("[priorty_queue]", "did you mean `priority_queue`?"),
+    ("stack = ['retry']", "line 1, field `stack[0]`"),
+    ("stack = ['retry', 'retry']\n[retry]", "stands here again"),
+    (
+        "stack = []\n[retry]",
+        "line 1, field `stack`: found `[]`: expected every present table once, and `retry` is missing",
+    ),
+    (
+        "seed = 'x'",
+        "line 1, field `seed`: found `'x'`: expected a whole number from 0",
+    ),
+    ("start = '2026-03-01'", "line 1, field `start`"),
+    ("[retry", "line 1, "),
+    (
+        "[rate_limit]\nquotas = ['1/s']\nwait = '1s'\n[priority_queue]\nconcurrency = 1\nrate_aware = true",
+        "line 3, field `rate_limit.wait`: found `'1s'`: expected no `wait`",
+    ),
+];
+
 #[test]
 fn each_names_line_field_value_and_fix() {
-    let cases = [
-        (
-            "[rate_limit]\nquotas = ['0/minute']",
-            "line 2, field `rate_limit.quotas[0]`: found `'0/minute'`: ",
-        ),
-        (
-            "[rate_limit]\nquotas = '5/minute'",
-            "line 2, field `rate_limit.quotas`: found `'5/minute'`: expected a list",
-        ),
-        ("[rate_limit]", "line 1, field `rate_limit`"),
-        (
-            "[rate_limit]\nquotas = ['5/minute']\nwait = '0s'",
-            "line 3, field `rate_limit.wait`: found `'0s'`: expected a duration above zero",
-        ),
-        (
-            "[rate_limit]\nquotas = ['5/minute']\nkeys = 0",
-            "line 3, field `rate_limit.keys`: found `0`: expected a number of keys",
-        ),
-        (
-            "[rate_limit]\nquotas = ['5/minute']\n[rate_limit.overrides]\nvip = []",
-            "expected at least one quota",
-        ),
-        (
-            "[token_budget]\nlimits = [5]",
-            "line 2, field `token_budget.limits[0]`: found `5`",
-        ),
-        (
-            "[retry]\nattempts = 0",
-            "line 2, field `retry.attempts`: found `0`",
-        ),
-        (
-            "[retry]\njitter = 'ful'",
-            "line 2, field `retry.jitter`: found `'ful'`",
-        ),
-        ("[retry]\nbudget = { rato = 1 }", "did you mean `ratio`?"),
-        (
-            "[retry]\nbudget = 'all'",
-            "line 2, field `retry.budget`: found `'all'`: expected a budget such as",
-        ),
-        (
-            "[retry]\nmethods = ['get']",
-            "line 2, field `retry.methods`",
-        ),
-        (
-            "[retry]\npreset = 'aws'",
-            "line 2, field `retry.preset`: found `'aws'`",
-        ),
-        (
-            "[circuit_breaker]",
-            "field `circuit_breaker.consecutive_failures`",
-        ),
-        (
-            "[circuit_breaker]\nfailure_rate = 1.5",
-            "line 2, field `circuit_breaker.failure_rate`: found `1.5`",
-        ),
-        (
-            "[circuit_breaker]\nslow_call_rate = 0.5",
-            "line 1, field `circuit_breaker.slow_call`: found nothing",
-        ),
-        (
-            "[circuit_breaker]\npreset = 'hystrix'",
-            "line 2, field `circuit_breaker.preset`: found `'hystrix'`",
-        ),
-        (
-            "[priority_queue]\nconcurrency = 0",
-            "line 2, field `priority_queue.concurrency`: found `0`",
-        ),
-        (
-            "[priority_queue]",
-            "line 1, field `priority_queue.concurrency`: found nothing: expected a value",
-        ),
-        (
-            "priority_queue = 5",
-            "line 1, field `priority_queue`: found `5`: expected a table",
-        ),
-        ("[metrics]", "line 1, field `metrics`: found an unknown key"),
-        ("[priorty_queue]", "did you mean `priority_queue`?"),
-        ("stack = ['retry']", "line 1, field `stack[0]`"),
-        ("stack = ['retry', 'retry']\n[retry]", "stands here again"),
-        (
-            "stack = []\n[retry]",
-            "line 1, field `stack`: found `[]`: expected every present table once, and `retry` is missing",
-        ),
-        (
-            "seed = 'x'",
-            "line 1, field `seed`: found `'x'`: expected a whole number from 0",
-        ),
-        ("start = '2026-03-01'", "line 1, field `start`"),
-        ("[retry", "line 1, "),
-        (
-            "[rate_limit]\nquotas = ['1/s']\nwait = '1s'\n[priority_queue]\nconcurrency = 1\nrate_aware = true",
-            "line 3, field `rate_limit.wait`: found `'1s'`: expected no `wait`",
-        ),
-    ];
-    for (text, expected) in cases {
+    for (text, expected) in CASES {
         let said = problems(text);
         assert!(said.contains(expected), "{text}\n{said}\n{expected}");
     }

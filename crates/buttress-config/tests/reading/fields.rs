@@ -92,81 +92,95 @@ fn every_other_field_is_refused_and_the_known_ones_are_those_of_the_table() {
     }
 }
 
+/// Values that a field takes, and some that it does not.
+type Values = (Vec<String>, Vec<String>);
+
+fn numbers(field: &Field) -> Values {
+    match field.kind {
+        Kind::Flag => (vec!["true".into()], vec!["1".into(), "'true'".into()]),
+        Kind::Whole { least, most } => {
+            let above = u128::from(most) + 1;
+            let below = i128::from(least) - 1;
+            let big = match field.name {
+                "keys" => most / 4096,
+                "minimum_calls" => 100,
+                _ => most,
+            };
+            (
+                vec![least.to_string(), big.to_string()],
+                vec![
+                    above.to_string(),
+                    below.to_string(),
+                    "'5'".into(),
+                    "1.5".into(),
+                ],
+            )
+        }
+        Kind::Number { least, most, above } => {
+            let mut good = vec![format!("{least:?}"), format!("{most:?}")];
+            let mut bad = vec!["-0.001".into(), "nan".into(), "'5'".into()];
+            if above {
+                bad.push(good.remove(0));
+            }
+            if most < f64::MAX {
+                bad.push(format!("{:?}", most * 1.1));
+            }
+            (good, bad)
+        }
+        _ => texts(field),
+    }
+}
+
+fn texts(field: &Field) -> Values {
+    match field.kind {
+        Kind::Flag | Kind::Whole { .. } | Kind::Number { .. } => numbers(field),
+        Kind::Duration => (
+            vec!["'1ms'".into(), "'1h30m'".into()],
+            vec!["'0s'".into(), "5".into(), "'5'".into(), "'1us'".into()],
+        ),
+        Kind::Quotas => (
+            vec!["['1k/s', '2/day rolling']".into()],
+            vec!["['0/s']".into(), "'1/s'".into(), "[1]".into()],
+        ),
+        Kind::QuotasByKey => (
+            vec!["{ a = ['1/s'], b = ['2/s'] }".into()],
+            vec![
+                "{ a = [] }".into(),
+                "{ a = '1/s' }".into(),
+                "['1/s']".into(),
+            ],
+        ),
+        Kind::Methods => (
+            vec!["['GET', 'X-Y']".into()],
+            vec!["['get']".into(), "'GET'".into()],
+        ),
+        Kind::Stack => (
+            vec!["['retry', 'rate_limit']".into()],
+            vec!["['retry']".into(), "'retry'".into()],
+        ),
+        Kind::Time => (
+            vec!["2026-03-01T00:00:00+01:00".into()],
+            vec!["'noon'".into(), "0".into()],
+        ),
+        Kind::Choice(names) => (
+            names.iter().map(|name| format!("'{name}'")).collect(),
+            vec!["'no_such_name'".into(), "1".into()],
+        ),
+        Kind::CallsOrDuration { most } => (
+            vec!["1".into(), most.to_string(), "'1s'".into()],
+            vec!["0".into(), (most + 1).to_string(), "'0s'".into()],
+        ),
+        Kind::TableOrNone(_) => (
+            vec!["'none'".into(), "{}".into()],
+            vec!["'all'".into(), "1".into()],
+        ),
+    }
+}
+
 #[test]
 fn every_bound_is_the_one_of_the_type() {
     each(|table, field| {
-        let (good, bad): (Vec<String>, Vec<String>) = match field.kind {
-            Kind::Flag => (vec!["true".into()], vec!["1".into(), "'true'".into()]),
-            Kind::Whole { least, most } => {
-                let above = u128::from(most) + 1;
-                let below = i128::from(least) - 1;
-                let big = match field.name {
-                    "keys" => most / 4096,
-                    "minimum_calls" => 100,
-                    _ => most,
-                };
-                (
-                    vec![least.to_string(), big.to_string()],
-                    vec![
-                        above.to_string(),
-                        below.to_string(),
-                        "'5'".into(),
-                        "1.5".into(),
-                    ],
-                )
-            }
-            Kind::Number { least, most, above } => {
-                let mut good = vec![format!("{least:?}"), format!("{most:?}")];
-                let mut bad = vec!["-0.001".into(), "nan".into(), "'5'".into()];
-                if above {
-                    bad.push(good.remove(0));
-                }
-                if most < f64::MAX {
-                    bad.push(format!("{:?}", most * 1.1));
-                }
-                (good, bad)
-            }
-            Kind::Duration => (
-                vec!["'1ms'".into(), "'1h30m'".into()],
-                vec!["'0s'".into(), "5".into(), "'5'".into(), "'1us'".into()],
-            ),
-            Kind::Quotas => (
-                vec!["['1k/s', '2/day rolling']".into()],
-                vec!["['0/s']".into(), "'1/s'".into(), "[1]".into()],
-            ),
-            Kind::QuotasByKey => (
-                vec!["{ a = ['1/s'], b = ['2/s'] }".into()],
-                vec![
-                    "{ a = [] }".into(),
-                    "{ a = '1/s' }".into(),
-                    "['1/s']".into(),
-                ],
-            ),
-            Kind::Methods => (
-                vec!["['GET', 'X-Y']".into()],
-                vec!["['get']".into(), "'GET'".into()],
-            ),
-            Kind::Stack => (
-                vec!["['retry', 'rate_limit']".into()],
-                vec!["['retry']".into(), "'retry'".into()],
-            ),
-            Kind::Time => (
-                vec!["2026-03-01T00:00:00+01:00".into()],
-                vec!["'noon'".into(), "0".into()],
-            ),
-            Kind::Choice(names) => (
-                names.iter().map(|name| format!("'{name}'")).collect(),
-                vec!["'no_such_name'".into(), "1".into()],
-            ),
-            Kind::CallsOrDuration { most } => (
-                vec!["1".into(), most.to_string(), "'1s'".into()],
-                vec!["0".into(), (most + 1).to_string(), "'0s'".into()],
-            ),
-            Kind::TableOrNone(_) => (
-                vec!["'none'".into(), "{}".into()],
-                vec!["'all'".into(), "1".into()],
-            ),
-        };
+        let (good, bad) = numbers(field);
         for value in good {
             if let Err(error) = read(table, field.name, &value) {
                 panic!("{}.{} = {value}: {error}", table.name, field.name);

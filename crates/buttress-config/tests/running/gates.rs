@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use buttress_config::{StackConfig, StackRequest};
+use buttress_core::time::now;
 use buttress_http::FromBody;
 use buttress_token_budget::Amounts;
 use bytes::Bytes;
@@ -17,7 +18,7 @@ async fn who_is_held_back_by_a_quota_waits_in_the_queue_and_others_pass() {
     let stack = stack(ALL);
     let upstream = Upstream::default();
     let service = upstream.behind(&stack);
-    let start = tokio::time::Instant::now();
+    let start = now();
     let of_a: Vec<_> = (0..4)
         .map(|_| {
             let service = service.clone();
@@ -117,7 +118,7 @@ async fn a_new_quota_is_heard_of_by_those_who_wait_for_the_old_one() {
     });
     tokio::task::yield_now().await;
     assert_eq!(stack.queue().unwrap().status().waiting(), 1);
-    let start = tokio::time::Instant::now();
+    let start = now();
     let changed = StackConfig::from_toml(ALL.replace("2/second", "5/hour")).unwrap();
     stack.apply(&changed).unwrap();
     assert_eq!(waiting.await.unwrap(), 200);

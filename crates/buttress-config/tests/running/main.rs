@@ -4,6 +4,7 @@
 
 mod changes;
 mod gates;
+mod real;
 mod reload;
 mod stacks;
 mod support;

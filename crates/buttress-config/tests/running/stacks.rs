@@ -5,6 +5,7 @@ use std::time::Duration;
 use buttress_config::{
     LayerName, Stack, StackBody, StackConfig, StackLayer, StackRequest, StackService,
 };
+use buttress_core::time::now;
 use buttress_http::FromBody;
 use buttress_priority_queue::Priority;
 use buttress_token_budget::Amounts;
@@ -49,7 +50,7 @@ async fn a_wait_paces_and_every_retry_passes_the_layers_below_anew() {
     assert_eq!(stack.order(), [LayerName::Retry, LayerName::RateLimit]);
     let upstream = Upstream::default();
     let service = upstream.behind(&stack);
-    let start = tokio::time::Instant::now();
+    let start = now();
     let mut sent = asking("a", 0, 503);
     *sent.body_mut() = StackBody::new(Full::from("kept"));
     let (answered, body) = send(&service, sent).await;

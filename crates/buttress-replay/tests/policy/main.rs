@@ -309,6 +309,7 @@ proptest! {
                 match &problem.place {
                     Place::Field(path) => prop_assert!(!path.is_empty()),
                     Place::Column(column) => prop_assert!(*column >= 1),
+                    Place::Variable(name) => prop_assert!(false, "{}", name),
                 }
                 prop_assert!(!problem.found.is_empty() && !problem.reason.is_empty());
             }
