@@ -51,6 +51,6 @@ pub use registry::Metrics;
 pub use sampled::Number;
 pub use service::Measured;
 pub use snapshot::RequestMetrics;
-pub use status::Status;
+pub use status::{RefusalObserver, Status};
 #[cfg(feature = "tracing")]
 pub use traced::{Target, Traced};

@@ -305,7 +305,10 @@ impl Room {
             return Turn::Refused(Reason::TokenBudget, BEHIND_OTHERS);
         };
         // Those ahead may leave, and then it goes as soon as its own key has room.
-        let due = self.lines.sleeps_until(ticket).map_or(due, |own| own.min(due));
+        let due = self
+            .lines
+            .sleeps_until(ticket)
+            .map_or(due, |own| own.min(due));
         waiter.foreseen = due;
         let instant = due.min(waiter.end).max(now.saturating_add(1));
         Turn::At { ticket, instant }
