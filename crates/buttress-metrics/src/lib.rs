@@ -54,3 +54,8 @@ pub use snapshot::RequestMetrics;
 pub use status::{RefusalObserver, Status};
 #[cfg(feature = "tracing")]
 pub use traced::{Target, Traced};
+
+// The documentation's examples are compiled like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/operations/status.md")]
+struct StatusDocument;

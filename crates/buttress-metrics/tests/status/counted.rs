@@ -50,7 +50,7 @@ async fn the_status_agrees_with_what_a_client_counted() {
     let metrics = Metrics::new();
     let measured = MetricsLayer::new("client");
     let queue = PriorityQueueLayer::new(8).capacity(24);
-    let limit = RateLimitLayer::new(Quota::rolling(3_000, Duration::from_secs(3_600)));
+    let limit = RateLimitLayer::new(Quota::rolling(2_000, Duration::from_secs(3_600)));
     let status = Status::new()
         .metrics(metrics.clone())
         .add("client", measured.handle())
@@ -132,7 +132,7 @@ async fn the_status_agrees_with_what_a_client_counted() {
     assert_eq!(refused, counted.limited);
     assert_eq!(
         (admitted, rate.quotas[0].used, rate.quotas[0].left),
-        (3_000, Some(3_000), Some(0))
+        (2_000, Some(2_000), Some(0))
     );
 
     let (queue, admitted, refused) = layer(&report, "queue");

@@ -153,7 +153,7 @@ fn collect(value: &Value, names: &mut Vec<String>) {
                         .unwrap()
                         .values()
                         .for_each(|layer| collect(layer, names)),
-                    "ended" | "refused" | "transitions" | "retries_after" | "given_up" => {}
+                    "ended" | "refused" | "transitions" | "given_up" => {}
                     _ => collect(value, names),
                 }
             }
