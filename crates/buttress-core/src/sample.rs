@@ -21,12 +21,16 @@ pub enum Quantity {
     Limit,
     /// How many requests wait, by priority. A state.
     Waiting,
+    /// How many may wait. A state.
+    Capacity,
     /// 1 for the state that a circuit is in and 0 for every other, by the state's name. A state.
     CircuitState,
     /// How many circuits of keys are open or half-open, by the state's name. A state.
     KeyCircuits,
     /// How many units are left of a quota that is kept for all keys together, by the quota's name. A state.
     Left,
+    /// How many units such a quota holds at most, by its name. A state.
+    QuotaLimit,
     /// How many units a quota that is kept for all keys together is below zero, by its name. A state.
     Debt,
     /// What reservations that run hold, by dimension. A state.

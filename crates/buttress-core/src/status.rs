@@ -11,12 +11,12 @@ use std::sync::Arc;
 use crate::time::Now;
 
 pub use latency::Latency;
-#[cfg(feature = "serde")]
-pub use seconds::as_seconds;
 pub use layer::{
     BreakerReport, CircuitReport, Door, KeysReport, LayerReport, Places, QueueReport, QuotaReport,
     QuotaScope, RequestsReport, RetriesReport, TokensReport, Waiting,
 };
+#[cfg(feature = "serde")]
+pub use seconds::as_seconds;
 
 /// Tells how it stands: the handle of every layer does, and a policy of your own can.
 ///

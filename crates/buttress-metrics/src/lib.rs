@@ -51,6 +51,11 @@ pub use registry::Metrics;
 pub use sampled::Number;
 pub use service::Measured;
 pub use snapshot::RequestMetrics;
-pub use status::Status;
+pub use status::{RefusalObserver, Status};
 #[cfg(feature = "tracing")]
 pub use traced::{Target, Traced};
+
+// The documentation's examples are compiled like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/operations/status.md")]
+struct StatusDocument;

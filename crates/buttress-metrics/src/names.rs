@@ -232,12 +232,15 @@ names! {
     Gauge LIMIT "buttress.concurrency.limit" Count [] "Places there are."
     Gauge WAITING "buttress.queue.depth" Count ["priority"]
         "Requests that wait, by priority; `all` where there are none."
+    Gauge CAPACITY "buttress.queue.capacity" Count [] "Requests that may wait."
     Gauge STATE "buttress.circuit_breaker.state" Count ["state"]
         "1 for the state of the circuit that all calls without a key share, 0 for every other."
     Gauge KEY_CIRCUITS "buttress.circuit_breaker.keys" Count ["state"]
         "Circuits of keys that are in this state."
     Gauge BUDGET_LEFT "buttress.budget.left" Count ["quota"]
         "Units left of a quota that is kept for all keys together."
+    Gauge BUDGET_LIMIT "buttress.budget.limit" Count ["quota"]
+        "Units that a quota kept for all keys together holds at most."
     Gauge BUDGET_DEBT "buttress.budget.debt" Count ["quota"]
         "Units that a quota kept for all keys together is below zero."
     Gauge TOKENS_RESERVED "buttress.tokens.reserved" Count ["dimension"]

@@ -25,6 +25,8 @@ impl<G: Policy> Sample for PriorityQueue<G> {
         ));
         each(Reading::new(Quantity::Limit, "", status.limit.into()));
         let count = |depth: usize| u64::try_from(depth).unwrap_or(u64::MAX);
+        let capacity = count(status.capacity);
+        each(Reading::new(Quantity::Capacity, "", capacity));
         let names: &[&str] = match status.depth.len() {
             4 => &PRIORITIES,
             _ => &LEVELS,

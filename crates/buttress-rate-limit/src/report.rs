@@ -34,7 +34,10 @@ impl Report for RateLimiter {
                 || standing.remaining < standing.capacity;
             report.quotas.push(QuotaReport {
                 name: standing.name.to_owned(),
-                quota: written.get(index).map(ToString::to_string).unwrap_or_default(),
+                quota: written
+                    .get(index)
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
                 scope,
                 limit: standing.capacity,
                 period: standing.window,

@@ -25,6 +25,11 @@ impl Sample for RateLimiter {
                     standing.name,
                     standing.remaining,
                 ));
+                each(Reading::new(
+                    Quantity::QuotaLimit,
+                    standing.name,
+                    standing.capacity,
+                ));
             }
         });
     }

@@ -1,6 +1,8 @@
 //! What a budget tells of itself for a status.
 
-use buttress_core::status::{KeysReport, LayerReport, QuotaReport, QuotaScope, Report, TokensReport};
+use buttress_core::status::{
+    KeysReport, LayerReport, QuotaReport, QuotaScope, Report, TokensReport,
+};
 use buttress_core::{KeyHash, Now};
 
 use crate::budget::TokenBudget;

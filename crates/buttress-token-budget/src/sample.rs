@@ -68,6 +68,11 @@ fn standings(all: &[BudgetStanding], even_if_full: bool, each: &mut dyn FnMut(Re
                 &standing.name,
                 standing.remaining,
             ));
+            each(Reading::new(
+                Quantity::QuotaLimit,
+                &standing.name,
+                standing.capacity,
+            ));
             each(Reading::new(Quantity::Debt, &standing.name, standing.debt));
         }
     }

@@ -17,6 +17,7 @@ use tonic_prost::ProstCodec;
 use tower_service::Service;
 
 use crate::limiters::Limiters;
+use crate::operations::Operations;
 
 /// Serves `per_ip.Chat` until `stop`. A client has one limit, whichever way it comes.
 ///
@@ -27,10 +28,12 @@ pub async fn serve_grpc(
     listener: TcpListener,
     limiters: &Limiters,
     client: ClientIp,
+    operations: &Operations,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let per_ip = RateLimitLayer::from(limiters.chat.clone())
         .by(client)
+        .observe(operations.observer("chat"))
         .respond_grpc();
     Server::builder()
         .layer(per_ip)

@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use buttress::{ClientIp, Networks, Quota};
 use clap::Parser;
-use per_ip::{Config, Limiters, Reload, admin, app, serve_grpc};
+use per_ip::{Config, Limiters, Operations, Reload, admin, app, serve_grpc};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -109,13 +109,15 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     // Whoever closed the output wants no greeting.
     let _ = greet(io::stdout().lock(), address, grpc_address, &config);
     let grpc = grpc.map(|(listener, _)| listener);
-    let mut routes = app(limiters.clone(), client.clone());
+    let operations = Operations::new(&limiters);
+    tokio::spawn(operations.clone().keep_up());
+    let mut routes = app(limiters.clone(), client.clone(), &operations);
     if let Some(token) = token {
         routes = routes.merge(admin(&limiters, &token));
     }
     let http = (listener, routes);
     let grpc = grpc.map(|listener| (listener, client));
-    let served = serve(http, grpc, &limiters, asked_to_stop).await;
+    let served = serve(http, grpc, (&limiters, &operations), asked_to_stop).await;
     if arguments.state.is_some() {
         limiters.save().map_err(|error| error.to_string())?;
     }
@@ -157,7 +159,7 @@ fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
 async fn serve(
     (listener, routes): (TcpListener, Router),
     grpc: Option<(TcpListener, ClientIp)>,
-    limiters: &Limiters,
+    (limiters, operations): (&Limiters, &Operations),
     asked_to_stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), String> {
     let (stop, stopped) = watch::channel(false);
@@ -178,9 +180,11 @@ async fn serve(
     };
     let grpc = async {
         match grpc {
-            Some((listener, client)) => serve_grpc(listener, limiters, client, until_stopped())
-                .await
-                .map_err(|error| error.to_string()),
+            Some((listener, client)) => {
+                serve_grpc(listener, limiters, client, operations, until_stopped())
+                    .await
+                    .map_err(|error| error.to_string())
+            }
             None => Ok(()),
         }
     };
@@ -220,7 +224,8 @@ fn greet(
            curl -i -d hello {url}/chat\n  \
            for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%{{http_code}}\\n' -d hello {url}/chat; done\n  \
            curl -i -H 'X-Api-Key: alice' '{url}/search?q=tower'\n  \
-           curl -s {url}/status\n\
+           curl -s {url}/status    # in a browser it is a page\n  \
+           curl -s {url}/metrics\n\
          Ctrl-C stops it.\n"
     )
 }

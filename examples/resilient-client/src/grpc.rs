@@ -7,7 +7,10 @@ use std::task::{Context, Poll};
 
 use axum::http;
 use axum::http::uri::PathAndQuery;
-use buttress::core::BoxError;
+use buttress::MetricsLayer;
+use buttress::core::{BoxError, ByError};
+use buttress::http::ByGrpcStatus;
+use buttress::metrics;
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tonic::client::Grpc;
@@ -36,12 +39,14 @@ pub(crate) async fn serve(
 
 pub(crate) async fn ask(
     address: SocketAddr,
+    measure: MetricsLayer<metrics::Grpc, ByGrpcStatus<ByError>>,
     layers: Layers,
     requests: u32,
     say: &Say,
 ) -> Result<u32, BoxError> {
     let channel = Endpoint::from_shared(format!("http://{address}"))?.connect_lazy();
     let channel = ServiceBuilder::new()
+        .layer(measure)
         .layer(layers.retry.grpc().wrap_bodies(Body::new))
         .layer(layers.pace.respond_grpc())
         .layer(layers.breaker.respond_grpc())

@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use buttress::core::BoxError;
+use buttress::MetricsLayer;
+use buttress::core::{BoxError, ByError};
+use buttress::http::ByStatus;
+use buttress::metrics::Http;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 
@@ -25,6 +28,7 @@ pub(crate) async fn serve(listener: TcpListener, upstream: Upstream) -> io::Resu
 
 pub(crate) async fn ask(
     address: SocketAddr,
+    measure: MetricsLayer<Http, ByStatus<ByError>>,
     layers: Layers,
     requests: u32,
     say: &Say,
@@ -32,6 +36,7 @@ pub(crate) async fn ask(
     let http = reqwest::Client::builder().no_proxy().build()?;
     let client = buttress::reqwest::client(http.clone()).layer(
         ServiceBuilder::new()
+            .layer(measure)
             .layer(layers.retry.http().wrap_bodies(reqwest::Body::wrap))
             .layer(layers.pace.respond_http())
             .layer(layers.breaker.respond_http())

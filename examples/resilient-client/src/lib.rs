@@ -1,22 +1,30 @@
 //! A client through four layers, and an upstream on loopback that works, fails for some calls, and works
 //! again. Every layer says what it does.
 //!
+//! With `--listen` it serves `/status` and `/metrics` while it asks, and afterwards.
+//!
 //! The layers stand in [`Layers`], the client of HTTP around them in `http.rs`, that of gRPC in `grpc.rs`.
 //! The upstream counts calls, not time, so that each run shows the same.
 
 mod grpc;
 mod http;
 mod layers;
+mod operations;
 mod upstream;
 mod voice;
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
+use axum::Router;
 use buttress::Quota;
 use buttress::core::{BoxError, Now};
 use tokio::net::TcpListener;
 
-pub use layers::Layers;
+use operations::Operations;
+
+pub use layers::{Heard, Layers};
 pub use upstream::Upstream;
 pub use voice::Say;
 
@@ -46,6 +54,15 @@ pub struct Options {
     /// Ask through a tonic channel instead of reqwest.
     #[arg(long)]
     pub grpc: bool,
+
+    /// Serve `/status` and `/metrics` here, also when all requests are sent, until Ctrl-C.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+
+    /// A file with a token of at least 16 characters, by which the breaker can be reset and forced from
+    /// `/status`.
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub token: Option<PathBuf>,
 }
 
 /// What came of it.
@@ -75,19 +92,27 @@ pub async fn run(options: &Options, say: Say) -> Result<Summary, BoxError> {
     let address = listener.local_addr()?;
     say(&format!("upstream on {address}"));
     let upstream = Upstream::new(options.healthy, options.failing);
-    let layers = Layers::new(options, &say);
+    let token = options.token.as_deref().map(token).transpose()?;
+    let operations = Operations::new(token.as_deref())?;
+    let layers = Layers::new(options, &say, &operations);
     let budget = layers.retry.retry_budget().clone();
     let breaker = layers.breaker.breaker().clone();
     let served = match options.grpc {
         true => {
             let server = tokio::spawn(grpc::serve(listener, upstream.clone()));
-            let served = grpc::ask(address, layers, options.requests, &say).await?;
+            let measure = operations.measure().grpc_client();
+            let routes = operations.routes(&layers, measure.handle());
+            serve(options.listen, operations, routes, &say).await?;
+            let served = grpc::ask(address, measure, layers, options.requests, &say).await?;
             server.abort();
             served
         }
         false => {
             let server = tokio::spawn(http::serve(listener, upstream.clone()));
-            let served = http::ask(address, layers, options.requests, &say).await?;
+            let measure = operations.measure().http_client();
+            let routes = operations.routes(&layers, measure.handle());
+            serve(options.listen, operations, routes, &say).await?;
+            let served = http::ask(address, measure, layers, options.requests, &say).await?;
             server.abort();
             served
         }
@@ -100,6 +125,36 @@ pub async fn run(options: &Options, say: Say) -> Result<Summary, BoxError> {
         refused: breaker.snapshot().refused,
         opened: breaker.metrics().opened,
     })
+}
+
+/// The token in a file, without the end of its line.
+fn token(path: &Path) -> Result<String, BoxError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) => Err(format!("--token {}: {error}", path.display()).into()),
+    }
+}
+
+/// Serves what those see who run it, as long as the process runs, if that was asked for.
+async fn serve(
+    address: Option<SocketAddr>,
+    operations: Operations,
+    routes: Router,
+    say: &Say,
+) -> Result<(), BoxError> {
+    let Some(address) = address else {
+        return Ok(());
+    };
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("--listen {address}: {error}"))?;
+    say(&format!(
+        "status on http://{}/status",
+        listener.local_addr()?
+    ));
+    tokio::spawn(operations.keep_up());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    Ok(())
 }
 
 impl fmt::Display for Summary {

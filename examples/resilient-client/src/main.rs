@@ -26,6 +26,10 @@ async fn main() -> ExitCode {
     match run(&arguments.options, Arc::clone(&say)).await {
         Ok(summary) => {
             say(&summary.to_string());
+            if arguments.options.listen.is_some() {
+                // What is served is looked at until then; without signals it ends at once.
+                let _ = tokio::signal::ctrl_c().await;
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

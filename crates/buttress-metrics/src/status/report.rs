@@ -94,9 +94,11 @@ pub struct EventsReport {
     pub waiting: u64,
     /// Those of them that went away while they waited.
     pub left: u64,
-    /// Seconds waited, of waits that ended during the last minute.
+    /// Seconds waited, of waits that ended during the last minute; left out by serde if there were none.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "in_serde::is_none"))]
     pub waited_last_minute: Latency,
-    /// Seconds waited, since the start.
+    /// Seconds waited, since the start; left out by serde if there were none.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "in_serde::is_none"))]
     pub waited: Latency,
     /// Changes of state of all circuits, by the new state.
     #[cfg_attr(feature = "serde", serde(serialize_with = "in_serde::map"))]
@@ -190,7 +192,7 @@ mod in_serde {
     use std::time::Duration;
 
     use buttress_core::KeyHash;
-    use buttress_core::status::as_seconds;
+    use buttress_core::status::{Latency, as_seconds};
     use buttress_core::wall::UnixNanos;
     use serde::{Serialize, Serializer};
 
@@ -224,6 +226,10 @@ mod in_serde {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_map(counts.iter().copied())
+    }
+
+    pub(super) fn is_none(latency: &Latency) -> bool {
+        latency.count == 0
     }
 
     pub(super) fn layers<S: Serializer>(

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::http::uri::PathAndQuery;
 use buttress::ClientIp;
-use per_ip::{Limiters, serve_grpc};
+use per_ip::{Limiters, Operations, serve_grpc};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tonic::client::Grpc;
@@ -29,7 +29,8 @@ impl Running {
         let limiters = limiters.clone();
         let task = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            serve_grpc(listener, &limiters, ClientIp::peer(), stopped).await
+            let operations = Operations::new(&limiters);
+            serve_grpc(listener, &limiters, ClientIp::peer(), &operations, stopped).await
         });
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
         Self {

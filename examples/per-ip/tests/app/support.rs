@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use buttress::{ClientIp, Networks, Quota};
 use http_body_util::BodyExt;
-use per_ip::{Config, Limiters, app};
+use per_ip::{Config, Limiters, Operations, app};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -42,15 +42,19 @@ pub(crate) fn limiters(text: &str) -> Limiters {
     Limiters::new(&config).expect("limits that can be enforced")
 }
 
+fn served(limiters: &Limiters, client: ClientIp) -> Router {
+    app(limiters.clone(), client, &Operations::new(limiters))
+}
+
 /// The app behind no proxy.
 pub(crate) fn direct(limiters: &Limiters) -> Router {
-    app(limiters.clone(), ClientIp::peer())
+    served(limiters, ClientIp::peer())
 }
 
 /// The app behind proxies.
 pub(crate) fn behind(limiters: &Limiters, proxies: &[&str]) -> Router {
     let proxies = Networks::parse(proxies).expect("networks");
-    app(limiters.clone(), ClientIp::peer().behind(proxies))
+    served(limiters, ClientIp::peer().behind(proxies))
 }
 
 /// A request from an address.
