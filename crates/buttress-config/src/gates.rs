@@ -188,6 +188,21 @@ impl Policy for StackGate {
         }
     }
 
+    fn refusals(&self, demand: &GateDemand, now: &Now, each: &mut dyn FnMut(Rejection)) {
+        match (self, demand) {
+            (Self::Breaker(breaker), GateDemand::Breaker(demand)) => {
+                Policy::refusals(breaker, demand, now, each);
+            }
+            (Self::Budget(budget), GateDemand::Budget(demand)) => {
+                Policy::refusals(budget, demand, now, each);
+            }
+            (Self::Limiter(limiter), GateDemand::Limiter(demand)) => {
+                Policy::refusals(limiter, demand, now, each);
+            }
+            _ => {}
+        }
+    }
+
     fn touches(&self, demand: &GateDemand, limit: LimitId) -> bool {
         match (self, demand) {
             (Self::Breaker(breaker), GateDemand::Breaker(demand)) => breaker.touches(demand, limit),

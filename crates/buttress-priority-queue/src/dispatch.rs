@@ -2,9 +2,9 @@
 
 use buttress_core::{Permit, Policy, Reason, Rejection, When};
 
-use crate::gates::Gates;
+use crate::gates::{Gates, Lack};
 use crate::queue::{Key, Stand};
-use crate::state::{Name, State, Step, Turn, is_final};
+use crate::state::{Name, State, Step, Turn};
 
 impl<G: Policy> State<G> {
     /// Does all that can be done now. A wait whose time is up ends only when its timer has: a place that
@@ -34,9 +34,7 @@ impl<G: Policy> State<G> {
         }
         let now = step.nanos();
         while let Some(id) = self.queue.next_to_rise(now) {
-            if let Some(Stand::Held(key, line)) = self.queue.get(id).map(|entry| entry.stand) {
-                self.lines.leave(line, key, id);
-            }
+            self.leave_lines(id);
             self.queue.rise(id);
         }
         self.expire(step);
@@ -89,8 +87,8 @@ impl<G: Policy> State<G> {
             let due = self.lines.first_due();
             let ready = self.queue.peek();
             let next = match (due, ready) {
-                (Some((key, id, line)), ready) if ready.is_none_or(|ready| key < ready) => {
-                    self.lines.leave(line, key, id);
+                (Some((key, id)), ready) if ready.is_none_or(|ready| key < ready) => {
+                    self.leave_lines(id);
                     self.stand(id, Stand::Drawn(key));
                     Some((key, id))
                 }
@@ -125,24 +123,35 @@ impl<G: Policy> State<G> {
             let line = self.lines.join(name, key, id);
             return self.stand(id, Stand::Held(key, line));
         }
-        match gates.ask(Some(demand), step.now) {
-            Ok(permit) => self.grant(id, permit, partition, step),
-            Err(rejection) if is_final(&rejection) => self.refuse(id, rejection),
-            Err(rejection) => {
-                let name = gates.name_of(demand, &rejection);
-                let retry = rejection.retry_after();
-                let retry =
-                    retry.map(|wait| step.at(buttress_core::time::later(step.now.get(), wait)));
-                if let Name::Asked(limit) = name
-                    && !self.asked.contains(&limit)
-                {
-                    let lines = &self.lines;
-                    self.asked.retain(|old| lines.contains(Name::Asked(*old)));
-                    self.asked.push(limit);
-                }
-                let line = self.lines.block(name, key, id, retry);
-                self.stand(id, Stand::Held(key, line));
+        let lacking = match gates.ask(Some(demand), step.now) {
+            Ok(permit) => return self.grant(id, permit, partition, step),
+            Err(refused) => gates.lacks(demand, refused, step.now, &mut self.lacks),
+        };
+        match lacking {
+            Ok(()) => self.hold_back(key, id, step),
+            Err(last_word) => self.refuse(id, last_word),
+        }
+    }
+
+    /// Whoever was refused heads the lines of all that it lacks.
+    fn hold_back(&mut self, key: Key, id: u32, step: &Step<'_>) {
+        let mut first = None;
+        for Lack { name, wait } in self.lacks.drain(..) {
+            let retry = wait.map(|wait| step.at(buttress_core::time::later(step.now.get(), wait)));
+            if let Name::Asked(limit) = name
+                && !self.asked.contains(&limit)
+            {
+                let lines = &self.lines;
+                self.asked.retain(|old| lines.contains(Name::Asked(*old)));
+                self.asked.push(limit);
             }
+            match first {
+                None => first = Some(self.lines.block(name, key, id, retry)),
+                Some(_) => self.lines.block_too(name, key, id, retry),
+            }
+        }
+        if let Some(line) = first {
+            self.stand(id, Stand::Held(key, line));
         }
     }
 

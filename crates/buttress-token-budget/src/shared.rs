@@ -14,6 +14,7 @@ use crate::dimension::{Amounts, Dimension};
 use crate::errors::SettleErrors;
 use crate::forecast::Forecast;
 use crate::learned::Learned;
+use crate::limits::MAX_LIMITS;
 use crate::lines::Reserve;
 use crate::mode::{Mode, Modes};
 use crate::room::{Arrival, Ledger, Room, Turn};
@@ -189,6 +190,11 @@ impl Shared {
 
     pub(crate) fn check(&self, demand: &BudgetDemand, now: u64) -> Result<(), Refused> {
         Step::lock(&self.scopes, &demand.keys, now).check(&demand.amounts)
+    }
+
+    /// For every quota that refuses, counted through all scopes, when it would admit.
+    pub(crate) fn refusals(&self, demand: &BudgetDemand, now: u64) -> [Option<When>; MAX_LIMITS] {
+        Step::lock(&self.scopes, &demand.keys, now).refusals(&demand.amounts)
     }
 
     /// Replaces what was reserved at `at` by what was used, and lets those go that this makes room for.

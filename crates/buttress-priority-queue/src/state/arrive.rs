@@ -56,8 +56,7 @@ impl<G: Policy> State<G> {
         if !may_go {
             let first = self.queue.ahead_of(level) == 0;
             if let (true, Some(asked)) = (first, &demand.gates)
-                && let Err(rejection) = gates.policy.would_admit(asked, step.now)
-                && is_final(&rejection)
+                && let Some(rejection) = gates.last_word(asked, step.now)
             {
                 return Arrived::Refused(rejection);
             }

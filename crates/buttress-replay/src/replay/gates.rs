@@ -155,6 +155,21 @@ impl Decides for Policy {
         }
     }
 
+    fn refusals(&self, demand: &Demand, now: &Now, each: &mut dyn FnMut(Rejection)) {
+        match (self, demand) {
+            (Self::Breaker(breaker), Demand::Breaker(demand)) => {
+                Decides::refusals(breaker, demand, now, each);
+            }
+            (Self::Budget(budget), Demand::Budget(demand)) => {
+                Decides::refusals(budget, demand, now, each);
+            }
+            (Self::Rate(limiter, _), Demand::Rate(rated)) => {
+                Decides::refusals(limiter, &rated.demand, now, each);
+            }
+            _ => {}
+        }
+    }
+
     fn touches(&self, demand: &Demand, limit: LimitId) -> bool {
         match (self, demand) {
             (Self::Breaker(breaker), Demand::Breaker(demand)) => breaker.touches(demand, limit),

@@ -191,15 +191,21 @@ impl People {
             if needs.iter().any(|(_, name)| short.contains(name)) {
                 return false;
             }
-            if let Err(rejection) = self.buckets.try_admit(&cost, &Now::new()) {
-                if let Some(fate) = last_word(&rejection) {
+            if self.buckets.try_admit(&cost, &Now::new()).is_err() {
+                let mut refusals = Vec::new();
+                self.buckets
+                    .refusals(&cost, &Now::new(), &mut |refusal| refusals.push(refusal));
+                if let Some(fate) = refusals.iter().find_map(last_word) {
                     self.leave(number, fate);
                     return true;
                 }
-                let refused = needs
-                    .iter()
-                    .find(|(said, _)| Some(*said) == rejection.limit());
-                short.push(refused.unwrap().1);
+                let lacks = |said| refusals.iter().any(|refusal| refusal.limit() == Some(said));
+                short.extend(
+                    needs
+                        .iter()
+                        .filter(|(said, _)| lacks(*said))
+                        .map(|need| need.1),
+                );
                 return false;
             }
         }
