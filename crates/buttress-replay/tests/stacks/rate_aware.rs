@@ -126,6 +126,87 @@ fn tokens_given_back_at_a_head_let_the_next_go_though_the_body_goes_on() {
     );
 }
 
+#[test]
+fn every_attempt_asks_the_layers_inside_of_retry_and_the_queue_pays_for_the_first() {
+    let stack = "stack = [\"priority_queue\", \"retry\", \"rate_limit\"]\n";
+    check(
+        &format!("{stack}{AWARE}[retry]\njitter = \"none\"\n[rate_limit]\nquotas = [\"2/minute\"]"),
+        &[r#"{"at":0,"service":[{"status":503}]}"#],
+        &[
+            r#"{"reason":"rate_limit","attempts":[0,0.5],"ended":1.5,"status":429,"retry_after":28.5,"remaining":0}"#,
+        ],
+    );
+    // Between the two stands what is asked once a request: one unit for both attempts.
+    check(
+        &format!(
+            "stack = [\"priority_queue\", \"rate_limit\", \"retry\"]\n{AWARE}[retry]\njitter = \"none\"\n[rate_limit]\nquotas = [\"1/minute\"]"
+        ),
+        &[r#"{"at":0,"service":[{"status":503},{}]}"#],
+        &[r#"{"reason":null,"attempts":[0,0.5],"status":200,"remaining":0}"#],
+    );
+}
+
+#[test]
+fn each_attempt_below_a_rate_aware_queue_settles_its_own() {
+    let retry = "[retry]\nattempts = 4\nbase = \"1s\"\nmultiplier = 1.0\njitter = \"none\"\n";
+    // The first attempt's tokens are free between the two, the second's until the end of its body.
+    check(
+        &format!(
+            "stack = [\"priority_queue\", \"retry\", \"token_budget\"]\n{AWARE}{retry}[token_budget]\nlimits = [\"100/minute rolling\"]"
+        ),
+        &[
+            r#"{"at":0,"tokens":{"estimate":60,"used":20},"service":[{"status":503},{"body":4}]}"#,
+            r#"{"at":0.5,"tokens":{"estimate":60,"used":10}}"#,
+            r#"{"at":2,"tokens":{"estimate":31}}"#,
+            r#"{"at":6,"tokens":{"estimate":39}}"#,
+        ],
+        &[
+            r#"{"attempts":[0,1],"status":200}"#,
+            r#"{"attempts":[0.5]}"#,
+            r#"{"attempts":[5]}"#,
+            r#"{"attempts":[6]}"#,
+        ],
+    );
+    // A failure is recorded when it is known, and the next attempt hears of it.
+    check(
+        &format!(
+            "stack = [\"priority_queue\", \"retry\", \"circuit_breaker\"]\n{AWARE}{retry}[circuit_breaker]\nconsecutive_failures = 2"
+        ),
+        &[
+            r#"{"at":0,"service":[{"status":500}]}"#,
+            r#"{"at":1.5}"#,
+            r#"{"at":61}"#,
+        ],
+        &[
+            r#"{"attempts":[0,1],"reason":"circuit_open","ended":2,"retry_after":59}"#,
+            r#"{"reason":"circuit_open","retry_after":59.5}"#,
+            r#"{"attempts":[61]}"#,
+        ],
+    );
+}
+
+#[test]
+fn what_the_queue_paid_for_an_attempt_that_never_comes_ends_with_the_place() {
+    // The queue knows the trace's deadline only; `[retry]`, whose own is over, refuses.
+    check(
+        &format!(
+            "stack = [\"priority_queue\", \"retry\", \"token_budget\"]\n{AWARE}[retry]\ndeadline = \"1s\"\n[token_budget]\nlimits = [\"100/minute rolling\"]"
+        ),
+        &[
+            r#"{"at":0,"service":[{"body":5}]}"#,
+            r#"{"at":0,"service":[{"body":5}]}"#,
+            r#"{"at":0,"tokens":{"estimate":100}}"#,
+            r#"{"at":5,"tokens":{"estimate":100}}"#,
+        ],
+        &[
+            "{}",
+            "{}",
+            r#"{"reason":"deadline","ended":5,"admitted":false}"#,
+            r#"{"attempts":[5]}"#,
+        ],
+    );
+}
+
 /// Every order of `rest` behind `done`.
 fn orders<'a>(done: &mut Vec<&'a str>, rest: &[&'a str], each: &mut impl FnMut(&[&str])) {
     if rest.is_empty() {

@@ -165,6 +165,38 @@ fn an_attempt_timed_out_keeps_its_estimate_and_every_attempt_reserves_anew() {
 }
 
 #[test]
+fn an_attempt_timed_out_while_it_waits_further_in_gets_all_back() {
+    let inside = [
+        "[rate_limit]\nquotas = [\"1/minute\"]\nwait = \"1h\"",
+        "[priority_queue]\nconcurrency = 1",
+    ];
+    for (inside, layer) in inside.into_iter().zip(["rate_limit", "priority_queue"]) {
+        let ends = ["attempt_timeout = \"1s\"", "deadline = \"1s\""];
+        for (end, reason) in ends.into_iter().zip(["attempt_timeout", "deadline"]) {
+            // A limit foresees that the wait is longer than the deadline, and refuses at once.
+            let ended = u8::from((layer, reason) != ("rate_limit", "deadline"));
+            check(
+                &format!(
+                    "stack = [\"retry\", \"token_budget\", \"{layer}\"]\n[retry]\nattempts = 1\n{end}\n{ROLLING}\n{inside}"
+                ),
+                &[
+                    r#"{"at":0,"service":[{"body":3}]}"#,
+                    r#"{"at":0,"tokens":{"estimate":100}}"#,
+                    r#"{"at":1,"tokens":{"estimate":100}}"#,
+                    r#"{"at":3,"cost":0,"tokens":{"estimate":100}}"#,
+                ],
+                &[
+                    r#"{"attempts":[0],"status":200}"#,
+                    &format!(r#"{{"reason":"{reason}","ended":{ended},"admitted":false}}"#),
+                    &format!(r#"{{"reason":"{reason}","admitted":false}}"#),
+                    r#"{"attempts":[3],"status":200}"#,
+                ],
+            );
+        }
+    }
+}
+
+#[test]
 fn a_response_that_is_dropped_at_its_head_is_settled_by_it() {
     check(
         "[retry]\nattempts = 2\nbase = \"1s\"\njitter = \"none\"\n\
