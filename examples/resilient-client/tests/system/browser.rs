@@ -48,7 +48,12 @@ impl Browser {
     }
 
     fn command(&self, method: &str, path: &str, body: &Value) -> Value {
-        command(&self.address, method, &format!("{}{path}", self.session), body)
+        command(
+            &self.address,
+            method,
+            &format!("{}{path}", self.session),
+            body,
+        )
     }
 
     pub(crate) fn open(&self, url: &str) {
@@ -57,7 +62,11 @@ impl Browser {
 
     /// What a script returns.
     pub(crate) fn run(&self, script: &str) -> Value {
-        self.command("POST", "/execute/sync", &json!({"script": script, "args": []}))
+        self.command(
+            "POST",
+            "/execute/sync",
+            &json!({"script": script, "args": []}),
+        )
     }
 
     /// Waits until a script returns true.
@@ -69,7 +78,10 @@ impl Browser {
         let found = json!({"using": "css selector", "value": selector});
         let found = self.command("POST", "/element", &found);
         let mut ids = found.as_object().expect("an element").values();
-        format!("/element/{}", ids.next().and_then(Value::as_str).expect("its id"))
+        format!(
+            "/element/{}",
+            ids.next().and_then(Value::as_str).expect("its id")
+        )
     }
 
     /// Clicks as a user does: where the element is, if nothing lies above it.

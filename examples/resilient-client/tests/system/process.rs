@@ -26,7 +26,9 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
 
 /// An empty directory of this name.
 pub(crate) fn directory(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("system").join(name);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("system")
+        .join(name);
     // It is there if an earlier run made it.
     let _ = std::fs::remove_dir_all(&path);
     std::fs::create_dir_all(&path).expect("a directory");
@@ -54,7 +56,9 @@ impl Process {
             true => command.stdout(Stdio::null()).stderr(Stdio::piped()),
             false => command.stdout(Stdio::piped()).stderr(Stdio::null()),
         };
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let (line, lines) = channel();
         let said: Box<dyn std::io::Read + Send> = match (child.stdout.take(), child.stderr.take()) {
             (Some(output), _) => Box::new(output),
@@ -109,7 +113,10 @@ impl Program {
         let token = directory(name).join("token");
         std::fs::write(&token, format!("{TOKEN}\n")).expect("a file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_resilient-client"));
-        command.args(["--listen", "127.0.0.1:0", "--token"]).arg(token).args(options);
+        command
+            .args(["--listen", "127.0.0.1:0", "--token"])
+            .arg(token)
+            .args(options);
         let process = Process::start(&mut command, false);
         let url = process.says("status on http://");
         let address = url.trim_end_matches("/status").to_owned();

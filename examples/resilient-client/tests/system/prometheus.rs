@@ -17,7 +17,9 @@ fn promtool(arguments: &[&str], input: &str) {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = command.spawn().expect("Debian's package prometheus is installed");
+    let mut child = command
+        .spawn()
+        .expect("Debian's package prometheus is installed");
     let mut pipe = child.stdin.take().expect("a pipe");
     pipe.write_all(input.as_bytes()).expect("it reads");
     drop(pipe);
@@ -74,7 +76,10 @@ impl Prometheus {
         let mut command = Command::new("prometheus");
         command
             .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", home.join("data").display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                home.join("data").display()
+            ))
             .arg(format!("--web.listen-address={address}"));
         let process = Process::start(&mut command, true);
         eventually("Prometheus is ready", || {
@@ -88,10 +93,16 @@ impl Prometheus {
 
     /// The series that a query gives: labels and values.
     fn query(&self, query: &str) -> Vec<(Value, f64)> {
-        let (code, text) = get(&self.address, &format!("/api/v1/query?query={}", encoded(query)));
+        let (code, text) = get(
+            &self.address,
+            &format!("/api/v1/query?query={}", encoded(query)),
+        );
         assert_eq!(code, 200, "{query}: {text}");
         let answer: Value = serde_json::from_str(&text).expect("JSON");
-        let series = answer["data"]["result"].as_array().expect("a vector").iter();
+        let series = answer["data"]["result"]
+            .as_array()
+            .expect("a vector")
+            .iter();
         series
             .map(|series| {
                 let value = series["value"][1].as_str().expect("a number");
@@ -120,13 +131,23 @@ fn prometheus_the_status_and_the_client_agree() {
     let status = program.status();
     let layers = &status["layers"];
     let client = &layers["client"]["requests"];
-    assert_eq!((&client["started"], &client["in_flight"]), (&30.into(), &0.into()));
+    assert_eq!(
+        (&client["started"], &client["in_flight"]),
+        (&30.into(), &0.into())
+    );
     assert_eq!(layers["breaker"]["refused"], refused);
-    assert_eq!(layers["breaker"]["events"]["refused"]["circuit_open"], refused);
+    assert_eq!(
+        layers["breaker"]["events"]["refused"]["circuit_open"],
+        refused
+    );
     assert_eq!(layers["breaker"]["events"]["admitted"], calls);
     assert_eq!(layers["breaker"]["breaker"]["opened"], opened);
     assert_eq!(layers["retry"]["retries"]["allowed"], retries);
-    assert_eq!(layers["pace"]["admitted"], calls + refused, "the breaker is below it");
+    assert_eq!(
+        layers["pace"]["admitted"],
+        calls + refused,
+        "the breaker is below it"
+    );
     assert_eq!(status["refusals"]["total"], refused);
 
     let prometheus = Prometheus::start(&program.address);
@@ -136,9 +157,15 @@ fn prometheus_the_status_and_the_client_agree() {
         ("sum(http_client_request_duration_seconds_count)", 30.0),
         ("sum(http_client_active_requests)", 0.0),
         ("buttress_admitted_total{layer=\"breaker\"}", count(calls)),
-        ("buttress_rejected_total{reason=\"circuit_open\"}", count(refused)),
+        (
+            "buttress_rejected_total{reason=\"circuit_open\"}",
+            count(refused),
+        ),
         ("sum(buttress_retry_retries_total)", count(retries)),
-        ("buttress_circuit_breaker_transitions_total{to=\"open\"}", count(opened)),
+        (
+            "buttress_circuit_breaker_transitions_total{to=\"open\"}",
+            count(opened),
+        ),
         ("sum(buttress_circuit_breaker_state)", 1.0),
         ("buttress_circuit_breaker_state{state=\"closed\"}", 1.0),
     ] {
@@ -173,7 +200,10 @@ fn the_dashboard_can_be_drawn(prometheus: &Prometheus) {
     let dashboard: Value = serde_json::from_str(&text).expect("JSON");
     let panels = dashboard["panels"].as_array().expect("panels").iter();
     let mut drawn = 0;
-    for target in panels.filter_map(|panel| panel["targets"].as_array()).flatten() {
+    for target in panels
+        .filter_map(|panel| panel["targets"].as_array())
+        .flatten()
+    {
         let query = target["expr"].as_str().expect("a query");
         prometheus.query(&query.replace("$layer", ".*"));
         drawn += 1;

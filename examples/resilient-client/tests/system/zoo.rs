@@ -40,7 +40,12 @@ pub(crate) async fn serve() -> SocketAddr {
     }
     let queue = PriorityQueue::new(priority_queue::Settings::new(3)).expect("a queue");
     let place = queue.acquire(QueueDemand::new(Priority::High)).await;
-    for priority in [Priority::Low, Priority::Low, Priority::Low, Priority::Critical] {
+    for priority in [
+        Priority::Low,
+        Priority::Low,
+        Priority::Low,
+        Priority::Critical,
+    ] {
         let queue = queue.clone();
         tokio::spawn(async move {
             let _place = queue.acquire(QueueDemand::new(priority)).await;
@@ -58,7 +63,10 @@ pub(crate) async fn serve() -> SocketAddr {
     }
     let status = status
         .add(HOSTILE, limiter)
-        .add("tokens-of-a-layer-with-a-very-long-name-without-any-space", tokens())
+        .add(
+            "tokens-of-a-layer-with-a-very-long-name-without-any-space",
+            tokens(),
+        )
         .add("upstream", breaker())
         .add("queue", queue)
         .add("retry", RetryBudget::new(BudgetRule::ratio(0.2)))
@@ -74,8 +82,13 @@ fn tokens() -> TokenBudget {
         .global(Dimension::TOTAL, Quota::per_minute(150_000).named("tpm"))
         .build()
         .expect("a budget");
-    let permit = tokens.reserve("", Amounts::tokens(60_000, 60_000)).expect("it fits");
-    tokens.settle(permit, Settlement::Exact(Amounts::tokens(60_000, 85_000).usage()));
+    let permit = tokens
+        .reserve("", Amounts::tokens(60_000, 60_000))
+        .expect("it fits");
+    tokens.settle(
+        permit,
+        Settlement::Exact(Amounts::tokens(60_000, 85_000).usage()),
+    );
     tokens
 }
 
