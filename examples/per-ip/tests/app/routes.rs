@@ -265,12 +265,12 @@ async fn status_counts_exactly() {
     assert_counts(&busy["chat"], [2, 10, 4]);
     assert_eq!(busy["chat"]["events"]["refused"], json!({"rate_limit": 4}));
     assert_counts(&busy["search"], [3, 3, 0]);
-    let app = &busy["app"]["requests"];
+    let measured = &busy["app"]["requests"];
     assert_eq!(
         (&app["started"], &app["in_flight"]),
         (&17.into(), &0.into())
     );
-    assert_eq!(app["ended"], json!({"success": 13, "throttled": 4}));
+    assert_eq!(measured["ended"], json!({"success": 13, "throttled": 4}));
 
     tokio::time::advance(Duration::from_secs(60)).await;
     let later = status(&app).await;
