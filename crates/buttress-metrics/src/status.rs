@@ -19,10 +19,10 @@ use buttress_core::wall::WallClock;
 
 use crate::registry::Metrics;
 use refusals::Ring;
+use token::Token;
 
 pub use refusals::{RECENT, RefusalObserver};
 pub use report::{EventsReport, FORMAT, LayerStatus, Refusal, RefusalsReport, StatusReport};
-pub(crate) use token::Token;
 pub use token::TokenError;
 
 /// The handles of layers by name, and how all of them stand.
@@ -121,6 +121,21 @@ impl Status {
     pub fn controls(mut self, token: impl AsRef<str>) -> Result<Self, TokenError> {
         self.token = Some(Token::new(token.as_ref())?);
         Ok(self)
+    }
+
+    /// Whether commands are taken.
+    #[must_use]
+    pub const fn has_controls(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Whether this is the token, for a route of your own. The time it takes does not tell how much of it is
+    /// right.
+    #[must_use]
+    pub fn may_command(&self, token: impl AsRef<[u8]>) -> bool {
+        self.token
+            .as_ref()
+            .is_some_and(|held| held.is(token.as_ref()))
     }
 
     /// How many characters a token has at least.

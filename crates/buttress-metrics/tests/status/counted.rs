@@ -3,11 +3,14 @@
 use std::io;
 use std::time::Duration;
 
+use buttress_circuit_breaker::CircuitBreakerLayer;
 use buttress_core::status::LayerReport;
 use buttress_core::{Error, Reason};
+use buttress_metrics::status::{EventsReport, StatusReport};
 use buttress_metrics::{Metrics, MetricsLayer, Status};
 use buttress_priority_queue::PriorityQueueLayer;
 use buttress_rate_limit::{Quota, RateLimitLayer};
+use buttress_token_budget::{Dimension, TokenBudgetLayer};
 use tokio::task::JoinSet;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
@@ -17,6 +20,8 @@ struct Counted {
     served: u64,
     failed: u64,
     limited: u64,
+    spent: u64,
+    open: u64,
     full: u64,
     left: u64,
 }
@@ -25,46 +30,50 @@ fn add(total: &mut Counted, one: Counted) {
     total.served += one.served;
     total.failed += one.failed;
     total.limited += one.limited;
+    total.spent += one.spent;
+    total.open += one.open;
     total.full += one.full;
     total.left += one.left;
 }
 
-fn layer<'a>(
-    report: &'a buttress_metrics::status::StatusReport,
-    name: &str,
-) -> (&'a LayerReport, u64, u64) {
+fn layer<'a>(report: &'a StatusReport, name: &str) -> (&'a LayerReport, &'a EventsReport) {
     let layer = report
         .layers
         .iter()
         .find(|layer| layer.name == name)
         .unwrap();
-    let events = layer.events.as_ref().unwrap();
-    let refused = events.refused.iter().map(|(_, count)| count).sum();
-    (&layer.report, events.admitted, refused)
+    (&layer.report, layer.events.as_ref().unwrap())
 }
 
 /// 6,000 requests of 60 callers at once. Some callers go away after a while, some calls fail, the queue has too
-/// little room, and the quota is too small.
+/// little room, the breaker trips now and then, and quota and budget are too small.
 #[tokio::test(start_paused = true)]
 async fn the_status_agrees_with_what_a_client_counted() {
     let metrics = Metrics::new();
     let measured = MetricsLayer::new("client");
     let queue = PriorityQueueLayer::new(8).capacity(24);
-    let limit = RateLimitLayer::new(Quota::rolling(2_000, Duration::from_secs(3_600)));
+    let breaker = CircuitBreakerLayer::consecutive_failures(8).open_for(Duration::from_millis(50));
+    let limit = RateLimitLayer::new(hourly(1_200));
+    let budget = TokenBudgetLayer::new(Dimension::REQUESTS, hourly(1_000));
     let status = Status::new()
         .metrics(metrics.clone())
         .add("client", measured.handle())
         .add("queue", queue.queue().clone())
+        .add("breaker", breaker.breaker().clone())
+        .add("budget", budget.budget().clone())
         .add("rate", limit.limiter().clone());
     let service = ServiceBuilder::new()
         .layer(measured)
         .layer(queue.observe((metrics.layer("queue"), status.observer("queue"))))
+        .layer(breaker.observe((metrics.layer("breaker"), status.observer("breaker"))))
         .layer(limit.observe((metrics.layer("rate"), status.observer("rate"))))
+        .layer(budget.observe((metrics.layer("budget"), status.observer("budget"))))
         .service(service_fn(async |n: u64| {
             let _ =
                 tokio::time::timeout(Duration::from_millis(n % 7), std::future::pending::<()>())
                     .await;
-            match n % 11 {
+            // Some at a time, so that the breaker trips.
+            match (n / 40) % 10 {
                 0 => Err(io::Error::other("no")),
                 _ => Ok(n),
             }
@@ -84,10 +93,13 @@ async fn the_status_agrees_with_what_a_client_counted() {
                 match tokio::time::timeout(patience, call).await {
                     Err(_) => counted.left += 1,
                     Ok(Ok(_)) => counted.served += 1,
-                    Ok(Err(error)) => match reason(&error) {
+                    Ok(Err(error)) => match error.why() {
                         None => counted.failed += 1,
                         Some(Reason::RateLimit) => counted.limited += 1,
-                        Some(_) => counted.full += 1,
+                        Some(Reason::TokenBudget) => counted.spent += 1,
+                        Some(Reason::CircuitOpen) => counted.open += 1,
+                        Some(Reason::QueueFull) => counted.full += 1,
+                        Some(other) => panic!("{other:?}"),
                     },
                 }
             }
@@ -102,6 +114,8 @@ async fn the_status_agrees_with_what_a_client_counted() {
         counted.served,
         counted.failed,
         counted.limited,
+        counted.spent,
+        counted.open,
         counted.full,
         counted.left,
     ] {
@@ -120,39 +134,72 @@ async fn the_status_agrees_with_what_a_client_counted() {
     assert_eq!((client.started, client.in_flight), (6_000, 0));
     assert_eq!(ended("success"), counted.served);
     assert_eq!(ended("failure"), counted.failed);
-    assert_eq!(ended("refused"), counted.limited + counted.full);
+    let all_refused = counted.limited + counted.spent + counted.open + counted.full;
+    assert_eq!(ended("refused"), all_refused);
     assert_eq!(ended("aborted"), counted.left);
     assert_eq!(client.to_end.count, 6_000);
 
-    let (rate, admitted, refused) = layer(&report, "rate");
+    for (name, reason, refused) in [
+        ("queue", "queue_full", counted.full),
+        ("breaker", "circuit_open", counted.open),
+        ("rate", "rate_limit", counted.limited),
+        ("budget", "token_budget", counted.spent),
+    ] {
+        let (told, events) = layer(&report, name);
+        assert_eq!(events.refused, [(reason, refused)], "{name}");
+        let own = (told.admitted, told.refused);
+        let (admitted, refused) = (Some(events.admitted), Some(refused));
+        match name {
+            "queue" => assert_eq!(own, (None, None)),
+            "breaker" => assert_eq!(own, (None, refused)),
+            _ => assert_eq!(own, (admitted, refused), "{name}"),
+        }
+    }
+    // What one layer admits, the next is asked.
+    let asked = |name| {
+        let (_, events) = layer(&report, name);
+        events.admitted + events.refused.iter().map(|(_, count)| count).sum::<u64>()
+    };
+    let admitted = |name| layer(&report, name).1.admitted;
+    assert_eq!(asked("breaker"), admitted("queue"));
+    assert_eq!(asked("rate"), admitted("breaker"));
+    assert_eq!(asked("budget"), admitted("rate"));
+    let (rate, _) = layer(&report, "rate");
     assert_eq!(
-        (rate.admitted, rate.refused),
-        (Some(admitted), Some(refused))
-    );
-    assert_eq!(refused, counted.limited);
-    assert_eq!(
-        (admitted, rate.quotas[0].used, rate.quotas[0].left),
-        (2_000, Some(2_000), Some(0))
+        (rate.quotas[0].used, rate.quotas[0].left),
+        (Some(1_200), Some(0))
     );
 
-    let (queue, admitted, refused) = layer(&report, "queue");
-    let events = report.layers[1].events.as_ref().unwrap();
-    assert_eq!(events.refused, [("queue_full", counted.full)]);
     // Whoever left did so while it waited or while it ran.
-    assert_eq!(admitted + refused + events.left, 6_000);
+    let (queue, events) = layer(&report, "queue");
+    assert_eq!(asked("queue") + events.left, 6_000);
     assert_eq!((events.waiting, queue.waiting), (0, Some(0)));
     let places = queue.queue.as_ref().unwrap().places;
     assert_eq!((places.idle, places.busy, places.draining), (8, 0, 0));
-    assert_eq!(report.refusals.total, counted.full + counted.limited);
+    assert_eq!(report.refusals.total, all_refused);
     assert_eq!(report.refusals.recent.len(), 64);
 }
 
+fn hourly(units: u64) -> Quota {
+    Quota::rolling(units, Duration::from_secs(3_600))
+}
+
 /// Why a layer said no, if one did.
-fn reason(error: &Error<Error<io::Error>>) -> Option<Reason> {
-    match error {
-        Error::Rejected(rejection) | Error::Inner(Error::Rejected(rejection)) => {
-            Some(rejection.reason())
+trait Why {
+    fn why(&self) -> Option<Reason>;
+}
+
+impl Why for io::Error {
+    fn why(&self) -> Option<Reason> {
+        None
+    }
+}
+
+impl<E: Why> Why for Error<E> {
+    fn why(&self) -> Option<Reason> {
+        match self {
+            Self::Rejected(rejection) => Some(rejection.reason()),
+            Self::Inner(error) => error.why(),
         }
-        Error::Inner(Error::Inner(_)) => None,
     }
 }

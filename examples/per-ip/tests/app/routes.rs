@@ -24,7 +24,7 @@ async fn status(app: &axum::Router) -> serde_json::Value {
     let answer = send(app, Request::get("/status"), "").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.field("content-type"), "application/json");
-    answer.json()
+    answer.json()["layers"].take()
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,7 +186,7 @@ async fn a_search_without_key_is_told_which_header_is_missing() {
     assert_eq!(problem["status"], 500);
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("`x-api-key` header"), "{detail}");
-    assert_eq!(status(&app).await["search"]["live_keys"], 0);
+    assert_eq!(status(&app).await["search"]["keys"]["live"], 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -226,19 +226,32 @@ async fn what_no_route_answers_costs_nothing() {
     assert_eq!(chat(&app, "192.0.2.1").await.status, 429);
 }
 
+/// Live keys, admitted and refused requests.
+fn assert_counts(layer: &serde_json::Value, [live, admitted, refused]: [u64; 3]) {
+    assert_eq!(layer["keys"]["live"], live, "{layer}");
+    assert_eq!(layer["admitted"], admitted, "{layer}");
+    assert_eq!(layer["refused"], refused, "{layer}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn status_counts_exactly() {
     let app = direct(&limiters(
         "[search]\ndefault = [\"2/minute\", \"10/day rolling\"]",
     ));
-    let fresh = json!({
-        "chat": {"quotas": ["5/minute"], "live_keys": 0, "admitted": 0, "refused": 0, "evicted": 0},
-        "search": {
-            "quotas": ["2/minute", "10/day rolling"],
-            "live_keys": 0, "admitted": 0, "refused": 0, "evicted": 0,
-        },
-    });
-    assert_eq!(status(&app).await, fresh);
+    let quotas = |layer: &serde_json::Value| {
+        let quotas = layer["quotas"].as_array().expect("quotas").iter();
+        quotas
+            .map(|quota| quota["quota"].clone())
+            .collect::<Vec<_>>()
+    };
+    let fresh = status(&app).await;
+    assert_eq!(quotas(&fresh["chat"]), ["5/minute"]);
+    assert_eq!(quotas(&fresh["search"]), ["2/minute", "10/day rolling"]);
+    assert_eq!(fresh["chat"]["quotas"][0]["left"], 5);
+    for route in ["chat", "search"] {
+        assert_counts(&fresh[route], [0, 0, 0]);
+        assert_eq!(fresh[route]["keys"]["evicted"], 0);
+    }
 
     for address in ["192.0.2.1", "192.0.2.2"] {
         for _ in 0..7 {
@@ -249,18 +262,21 @@ async fn status_counts_exactly() {
         search(&app, key).await;
     }
     let busy = status(&app).await;
+    assert_counts(&busy["chat"], [2, 10, 4]);
+    assert_eq!(busy["chat"]["events"]["refused"], json!({"rate_limit": 4}));
+    assert_counts(&busy["search"], [3, 3, 0]);
+    let measured = &busy["app"]["requests"];
     assert_eq!(
-        busy["chat"],
-        json!({"quotas": ["5/minute"], "live_keys": 2, "admitted": 10, "refused": 4, "evicted": 0})
+        (&app["started"], &app["in_flight"]),
+        (&17.into(), &0.into())
     );
-    assert_eq!(busy["search"]["live_keys"], 3);
-    assert_eq!(busy["search"]["admitted"], 3);
+    assert_eq!(measured["ended"], json!({"success": 13, "throttled": 4}));
 
     tokio::time::advance(Duration::from_secs(60)).await;
     let later = status(&app).await;
-    assert_eq!(later["chat"]["live_keys"], 0, "all has come back");
+    assert_eq!(later["chat"]["keys"]["live"], 0, "all has come back");
     assert_eq!(later["chat"]["admitted"], 10);
-    assert_eq!(later["search"]["live_keys"], 3, "a day has not passed");
+    assert_eq!(later["search"]["keys"]["live"], 3, "a day has not passed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -273,4 +289,65 @@ async fn any_small_body_is_heard() {
     );
     let nothing = from("192.0.2.1", Request::post("/chat"));
     assert_eq!(send(&app, nothing, "").await.body, "heard 0 bytes\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scrape_tells_the_same_as_the_status() {
+    let app = direct(&limiters(""));
+    for _ in 0..7 {
+        chat(&app, "192.0.2.1").await;
+    }
+    send(&app, from("192.0.2.1", Request::get("/nowhere")), "").await;
+    let scrape = send(&app, Request::get("/metrics"), "").await;
+    assert!(scrape.field("content-type").starts_with("text/plain"));
+    let value = |series: &str| {
+        let mut lines = scrape.body.lines();
+        let line = lines.find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in {}", scrape.body))
+            .to_owned()
+    };
+    assert_eq!(value("buttress_admitted_total{layer=\"chat\"}"), "5");
+    assert_eq!(
+        value("buttress_rejected_total{layer=\"chat\",reason=\"rate_limit\"}"),
+        "2"
+    );
+    assert_eq!(value("buttress_keys_live{layer=\"chat\"}"), "1");
+    let requests = "buttress_http_server_requests_total{layer=\"app\",http_request_method=";
+    let of = |route: &str| format!("{requests}{route}");
+    let served =
+        "\"POST\",http_route=\"/chat\",http_response_status_class=\"2xx\",outcome=\"success\"}";
+    assert_eq!(value(&of(served)), "5");
+    let nowhere =
+        "\"GET\",http_route=\"unmatched\",http_response_status_class=\"4xx\",outcome=\"success\"}";
+    assert_eq!(value(&of(nowhere)), "1");
+
+    let status = status(&app).await;
+    assert_counts(&status["chat"], [1, 5, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn browsers_get_a_page_and_refusals_name_nobody() {
+    let app = direct(&limiters("quotas = [\"1/day\"]"));
+    for _ in 0..2 {
+        chat(&app, "192.0.2.77").await;
+    }
+    let page = send(
+        &app,
+        Request::get("/status").header("accept", "text/html"),
+        "",
+    )
+    .await;
+    assert!(page.field("content-type").starts_with("text/html"));
+    let told = send(&app, Request::get("/status"), "").await;
+    let refusals = &told.json()["refusals"];
+    assert_eq!(
+        (&refusals["total"], &refusals["recent"][0]["layer"]),
+        (&1.into(), &"chat".into())
+    );
+    assert_eq!(
+        refusals["recent"][0]["key"].as_str().map(str::len),
+        Some(16),
+        "a hash"
+    );
+    assert!(!told.body.contains("192.0.2"), "{}", told.body);
 }

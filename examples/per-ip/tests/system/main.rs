@@ -38,10 +38,10 @@ fn the_sixth_post_in_a_minute_is_refused() {
     }
     let health = get(program.address, "/health");
     assert_eq!((health.status, &*health.body), (200, "ok\n"));
-    let status = get(program.address, "/status").json();
+    let status = get(program.address, "/status").json()["layers"].take();
     assert_eq!(status["chat"]["admitted"], 5);
     assert_eq!(status["chat"]["refused"], 4);
-    assert_eq!(status["chat"]["live_keys"], 1);
+    assert_eq!(status["chat"]["keys"]["live"], 1);
 }
 
 #[test]
@@ -116,7 +116,9 @@ fn an_edited_file_is_in_force_within_seconds() {
     assert_eq!(statuses, [200, 200, 429]);
 
     let in_force = |quota: &str| {
-        eventually(|| get(program.address, "/status").json()["chat"]["quotas"][0] == quota)
+        eventually(|| {
+            get(program.address, "/status").json()["layers"]["chat"]["quotas"][0]["quota"] == quota
+        })
     };
     std::fs::write(&path, "quotas = [\"4/hour\"]").unwrap();
     assert!(in_force("4/hour"));
