@@ -97,7 +97,12 @@ impl<G: Policy> State<G> {
                         true => step.nanos(),
                         false => 0,
                     };
-                    self.queue.draw(now)
+                    let drawn = self.queue.draw(now, due.map(|(key, _)| key));
+                    if drawn.is_none() && due.is_some() {
+                        // Those who could not afford theirs were passed, and now it is somebody else's turn.
+                        continue;
+                    }
+                    drawn
                 }
                 _ => None,
             };

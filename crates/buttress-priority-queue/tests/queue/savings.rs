@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use buttress_core::test_util::advance;
-use buttress_core::{Reason, When};
+use buttress_core::{KeyHash, Reason, When};
 use buttress_priority_queue::{Priority, PriorityQueue, QueueDemand, Settings};
 
 use crate::buckets::{Buckets, Cost};
@@ -108,4 +108,35 @@ async fn never_and_breaker_refusals_are_given_at_once_though_no_place_is_free() 
     let refused = ask(&queue, 1, 1).rejection();
     assert_eq!(refused.reason(), Reason::CircuitOpen);
     assert!(ask(&queue, 1, 0).waits(), "the breaker does not concern it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_held_back_keeps_its_turn_and_gains_nothing_by_it() {
+    let fair = Settings {
+        fair: true,
+        ..Settings::new(9)
+    };
+    let queue = PriorityQueue::after(fair, Buckets::new(SECOND, 1)).unwrap();
+    let ask = |tenant| {
+        let cost = Cost { key: 'a', units: 1 };
+        let demand = QueueDemand::with_gates(Priority::Medium, Some(cost));
+        call(&queue, demand.tenant(KeyHash::from_number(tenant), 1))
+    };
+    assert!(ask(0).is_admitted());
+    // All of the first tenant are looked at, and held back, before the second comes.
+    let [mut x1, mut x2, mut x3] = [ask(1), ask(1), ask(1)];
+    let [mut y1, mut y2] = [ask(2), ask(2)];
+    let turns = [
+        [true, false, false, false, false],
+        [true, false, false, true, false],
+        [true, true, false, true, false],
+        [true, true, false, true, true],
+        [true, true, true, true, true],
+    ];
+    for turn in turns {
+        advance(SECOND).await;
+        look_all([&mut x1, &mut x2, &mut x3, &mut y1, &mut y2]);
+        let went = [&x1, &x2, &x3, &y1, &y2].map(|caller| caller.is_admitted());
+        assert_eq!(went, turn);
+    }
 }

@@ -36,10 +36,41 @@ pub(super) struct Person {
 struct Turns {
     /// The tenants with somebody whose turn is still to come.
     ring: Vec<u64>,
-    /// What tenants have saved, and whether they are at a turn.
-    accounts: BTreeMap<u64, (u64, bool)>,
-    /// Whose turn has come, and who are held back.
-    drawn: Vec<usize>,
+    accounts: BTreeMap<u64, Account>,
+    /// Whose turn has come, and who are held back, by the round of the turn and its number.
+    drawn: Vec<(u64, usize, usize)>,
+    turns: usize,
+    /// The round of the turn that was served last.
+    served: u64,
+}
+
+/// The level, from the top, the round, and the number of the turn or of the arrival.
+type Place = (u8, u64, usize);
+
+/// What a tenant has saved, and where it is.
+#[derive(Debug, Default)]
+struct Account {
+    saved: u64,
+    at_turn: bool,
+    round: Option<u64>,
+    /// The rounds of those drawn.
+    rounds: Vec<u64>,
+}
+
+impl Turns {
+    fn has_drawn(&self, number: usize) -> bool {
+        self.drawn.iter().any(|(.., drawn)| *drawn == number)
+    }
+
+    /// In which round a tenant's next turn is.
+    fn round(&self, tenant: u64) -> u64 {
+        let account = &self.accounts[&tenant];
+        match account.round {
+            Some(round) if account.at_turn => round,
+            Some(round) => (round + 1).max(self.served),
+            None => self.served,
+        }
+    }
 }
 
 pub(super) struct People {
@@ -154,25 +185,45 @@ impl People {
     fn one_goes_or_is_refused(&mut self) -> bool {
         let mut short = Vec::new();
         for level in (0..=TOP).rev() {
-            let at_turn = match self.rules.fair {
-                true => self.turns[usize::from(level)].drawn.clone(),
-                false => self.of_level(level),
-            };
-            if at_turn
-                .into_iter()
-                .any(|number| self.decide(number, &mut short))
-            {
-                return true;
+            if !self.rules.fair {
+                let mut waiting = self.of_level(level).into_iter();
+                if waiting.any(|number| self.decide(number, &mut short)) {
+                    return true;
+                }
+                continue;
             }
-            while self.rules.fair
-                && let Some(number) = self.draw(level)
-            {
+            let mut looked_at = Vec::new();
+            while let Some(number) = self.next_turn(level, &looked_at) {
                 if self.decide(number, &mut short) {
                     return true;
                 }
+                looked_at.push(number);
             }
         }
         false
+    }
+
+    /// Somebody held back who was not looked at yet, or, if its round is earlier, the next whose turn comes.
+    fn next_turn(&mut self, level: u8, looked_at: &[usize]) -> Option<usize> {
+        let mut drawn = self.turns[usize::from(level)].drawn.iter();
+        let held = drawn.find(|(.., number)| !looked_at.contains(number));
+        match held.copied() {
+            Some((round, _, number)) => match round.checked_sub(1) {
+                Some(before) => self.draw(level, before).or(Some(number)),
+                None => Some(number),
+            },
+            None => self.draw(level, u64::MAX),
+        }
+    }
+
+    /// Where somebody stands whose turn has come: the smaller goes first.
+    fn place(&self, number: usize) -> Place {
+        let level = self.all[number].level;
+        let mut drawn = self.turns[usize::from(level)].drawn.iter();
+        match drawn.find(|(.., other)| *other == number) {
+            Some((round, turn, _)) => (TOP - level, *round, *turn),
+            None => (TOP - level, 0, number),
+        }
     }
 
     fn of_level(&self, level: u8) -> Vec<usize> {
@@ -182,13 +233,17 @@ impl People {
     }
 
     /// Whether somebody whose turn has come goes, or is refused. `short` is what those ahead wait for.
-    fn decide(&mut self, number: usize, short: &mut Vec<LimitId>) -> bool {
+    fn decide(&mut self, number: usize, short: &mut Vec<(Place, LimitId)>) -> bool {
         if self.rules.is_gated() {
             let cost = self.all[number].cost;
             let mut needs = Vec::new();
             self.buckets
                 .limits(&cost, &mut |said, name| needs.push((said, name)));
-            if needs.iter().any(|(_, name)| short.contains(name)) {
+            let place = self.place(number);
+            let held = |(ahead, limit): &(Place, LimitId)| {
+                *ahead < place && needs.iter().any(|(_, name)| name == limit)
+            };
+            if short.iter().any(held) {
                 return false;
             }
             if self.buckets.try_admit(&cost, &Now::new()).is_err() {
@@ -200,12 +255,8 @@ impl People {
                     return true;
                 }
                 let lacks = |said| refusals.iter().any(|refusal| refusal.limit() == Some(said));
-                short.extend(
-                    needs
-                        .iter()
-                        .filter(|(said, _)| lacks(*said))
-                        .map(|need| need.1),
-                );
+                let lacked = needs.iter().filter(|(said, _)| lacks(*said));
+                short.extend(lacked.map(|(_, name)| (place, *name)));
                 return false;
             }
         }
@@ -234,14 +285,18 @@ impl People {
             .iter()
             .all(|other| *other == number || self.all[*other].tenant != tenant);
         let turns = &mut self.turns[usize::from(level)];
-        let was_drawn = turns.drawn.contains(&number);
-        turns.drawn.retain(|other| *other != number);
+        let was_drawn = turns.has_drawn(number);
+        turns.drawn.retain(|(.., other)| *other != number);
+        let account = turns.accounts.get_mut(&tenant).unwrap();
+        if was_drawn && served {
+            turns.served = turns.served.max(account.rounds.remove(0));
+        }
         if was_drawn && !served {
             // The turn goes to the tenant's next.
-            let account = turns.accounts.get_mut(&tenant).unwrap();
-            account.0 += cost;
+            account.rounds.pop();
+            account.saved += cost;
             if to_come.is_some() {
-                account.1 = true;
+                account.at_turn = true;
                 turns.ring.retain(|other| *other != tenant);
                 turns.ring.insert(0, tenant);
             }
@@ -249,7 +304,7 @@ impl People {
         if to_come.is_none() {
             turns.ring.retain(|other| *other != tenant);
             if let Some(account) = turns.accounts.get_mut(&tenant) {
-                account.1 = false;
+                account.at_turn = false;
             }
         }
         if is_last {
@@ -259,9 +314,9 @@ impl People {
 
     /// The first of a tenant whose turn is still to come, somebody apart.
     fn to_come(&self, level: u8, tenant: u64, apart: usize) -> Option<usize> {
-        let drawn = &self.turns[usize::from(level)].drawn;
+        let turns = &self.turns[usize::from(level)];
         self.of_level(level).into_iter().find(|other| {
-            self.all[*other].tenant == tenant && *other != apart && !drawn.contains(other)
+            self.all[*other].tenant == tenant && *other != apart && !turns.has_drawn(*other)
         })
     }
 
@@ -269,8 +324,8 @@ impl People {
         u64::from(self.all[number].cost.units).max(1)
     }
 
-    /// The next turn, one visit after the other.
-    fn draw(&mut self, level: u8) -> Option<usize> {
+    /// The next turn, one visit after the other, unless it is in a later round.
+    fn draw(&mut self, level: u8, last_round: u64) -> Option<usize> {
         loop {
             let tenant = *self.turns[usize::from(level)].ring.first()?;
             let number = self.to_come(level, tenant, usize::MAX).unwrap();
@@ -284,22 +339,30 @@ impl People {
                     waits && person.tenant == tenant && *other != number
                 })
                 .map(|(other, _)| other)
-                .find(|other| !self.turns[usize::from(level)].drawn.contains(other));
+                .find(|other| !self.turns[usize::from(level)].has_drawn(*other));
             let next = after.map(|after| self.price(after));
             let turns = &mut self.turns[usize::from(level)];
-            let (saved, at_turn) = turns.accounts.get_mut(&tenant).unwrap();
-            if !*at_turn {
-                *at_turn = true;
-                *saved += 1;
+            let round = turns.round(tenant);
+            if round > last_round {
+                return None;
             }
-            let is_served = *saved >= price;
+            let account = turns.accounts.get_mut(&tenant).unwrap();
+            if !account.at_turn {
+                account.at_turn = true;
+                account.round = Some(round);
+                account.saved += 1;
+            }
+            let is_served = account.saved >= price;
             if is_served {
-                *saved -= price;
-                turns.drawn.push(number);
+                account.saved -= price;
+                account.rounds.push(round);
+                let behind = turns.drawn.partition_point(|(other, ..)| *other <= round);
+                turns.drawn.insert(behind, (round, turns.turns, number));
+                turns.turns += 1;
             }
-            let stays = is_served && next.is_some_and(|next| *saved >= next);
+            let stays = is_served && next.is_some_and(|next| account.saved >= next);
             if !stays {
-                *at_turn = false;
+                account.at_turn = false;
                 turns.ring.remove(0);
                 if !is_served || next.is_some() {
                     turns.ring.push(tenant);
