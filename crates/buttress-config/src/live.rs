@@ -38,7 +38,8 @@ pub(crate) struct Layers {
     pub(crate) limiter: Option<Live<RateLimiter>>,
 }
 
-/// Why a configuration that was changed after it was read cannot be in force.
+/// Why a configuration cannot be in force: it was changed after it was read, or has an order of layers that
+/// cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildError {
     table: LayerName,
@@ -73,6 +74,7 @@ impl Layers {
         let mut kept = config.clone();
         // A disabled table that the order does not name has no place in the stack.
         kept.forget_unplaced();
+        ask_every_attempt(&kept)?;
         let breaker = breaker(&kept)?;
         let budget = budget(&kept)?;
         let limiter = limiter(&kept)?;
@@ -114,6 +116,23 @@ impl Layers {
             config: Mutex::new(kept),
         })
     }
+}
+
+/// What a queue asks, it asks once a request; further attempts of a retry between the two would pass unasked.
+fn ask_every_attempt(config: &StackConfig) -> Result<(), BuildError> {
+    let mut gates = config.gates().iter();
+    let inside = gates
+        .find(|layer| **layer == LayerName::Retry)
+        .and_then(|_| gates.next());
+    let Some(inside) = inside.map(|layer| layer.name()) else {
+        return Ok(());
+    };
+    let reason = format!(
+        "field `rate_aware`: found `true`, with `retry` between `priority_queue` and `{inside}` in `stack`, \
+         where only the first attempt of a request would be asked: expected `retry` outside of \
+         `priority_queue` or inside of `{inside}`, or `rate_aware = false`"
+    );
+    Err(BuildError::new(LayerName::PriorityQueue, reason))
 }
 
 impl StackConfig {

@@ -25,8 +25,8 @@ impl StackConfig {
     ///
     /// # Errors
     ///
-    /// None for a configuration that was read; one that was changed since may make no sense, or not be
-    /// enforceable.
+    /// For a configuration that was read only one: with `rate_aware`, `retry` may not stand between the queue
+    /// and a layer that it asks. One that was changed since may make no sense, or not be enforceable.
     pub fn build(&self) -> Result<Stack, BuildError> {
         Ok(Stack {
             layers: Arc::new(Layers::new(self)?),
