@@ -20,7 +20,7 @@ pub fn app(limiters: Limiters, client: ClientIp, operations: &Operations) -> Rou
         .respond_http()
         .headers();
     let accounts = limiters.clone();
-    let per_key = RateLimitLayer::from(limiters.search.clone())
+    let per_key = RateLimitLayer::from(limiters.search)
         .by(ApiKey::header("x-api-key"))
         .quota_for(by_head(move |head| {
             accounts.tier_of(head.headers.get("x-api-key")?.to_str().ok()?)
