@@ -8,7 +8,7 @@ use buttress_metrics::names::{Kind, all};
 
 fn file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations");
-    fs::read_to_string(path.join(name)).unwrap()
+    fs::read_to_string(path.join(name)).expect("a file of the repository")
 }
 
 /// Every series that an exporter with recommended naming makes of a metric, and its labels.
@@ -78,10 +78,10 @@ fn rules_name_metrics_that_there_are() {
 
 /// Every query of every panel.
 fn queries(dashboard: &serde_json::Value) -> Vec<&str> {
-    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let panels = dashboard["panels"].as_array().expect("panels").iter();
     let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
     targets
-        .map(|target| target["expr"].as_str().unwrap())
+        .map(|target| target["expr"].as_str().expect("a query"))
         .collect()
 }
 

@@ -19,11 +19,10 @@ pub fn app(limiters: Limiters, client: ClientIp, operations: &Operations) -> Rou
         .observe(operations.observer("chat"))
         .respond_http()
         .headers();
-    let accounts = limiters.clone();
-    let per_key = RateLimitLayer::from(limiters.search)
+    let per_key = RateLimitLayer::from(limiters.search.clone())
         .by(ApiKey::header("x-api-key"))
         .quota_for(by_head(move |head| {
-            accounts.tier_of(head.headers.get("x-api-key")?.to_str().ok()?)
+            limiters.tier_of(head.headers.get("x-api-key")?.to_str().ok()?)
         }))
         .observe(operations.observer("search"))
         .respond_http()

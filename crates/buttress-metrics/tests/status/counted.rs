@@ -11,8 +11,7 @@ use buttress_metrics::{Metrics, MetricsLayer, Status};
 use buttress_priority_queue::PriorityQueueLayer;
 use buttress_rate_limit::{Quota, RateLimitLayer};
 use buttress_token_budget::{Dimension, TokenBudgetLayer};
-use tokio::task::JoinSet;
-use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
 /// What a client saw.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -26,7 +25,7 @@ struct Counted {
     left: u64,
 }
 
-fn add(total: &mut Counted, one: Counted) {
+fn add(total: &mut Counted, one: &Counted) {
     total.served += one.served;
     total.failed += one.failed;
     total.limited += one.limited;
@@ -41,14 +40,55 @@ fn layer<'a>(report: &'a StatusReport, name: &str) -> (&'a LayerReport, &'a Even
         .layers
         .iter()
         .find(|layer| layer.name == name)
-        .unwrap();
-    (&layer.report, layer.events.as_ref().unwrap())
+        .expect("it was added");
+    (
+        &layer.report,
+        layer.events.as_ref().expect("it is observed"),
+    )
+}
+
+/// One caller's hundred requests, one after the other.
+async fn call<S, E>(service: S, caller: u64) -> Counted
+where
+    S: Service<u64, Response = u64, Error = E> + Clone,
+    E: Why,
+{
+    let mut counted = Counted::default();
+    for n in caller * 100..(caller + 1) * 100 {
+        let call = service.clone().oneshot(n);
+        let patience = match n % 5 {
+            0 => Duration::from_millis(3),
+            _ => Duration::from_secs(60),
+        };
+        match tokio::time::timeout(patience, call).await {
+            Err(_) => counted.left += 1,
+            Ok(Ok(_)) => counted.served += 1,
+            Ok(Err(error)) => match error.why() {
+                None => counted.failed += 1,
+                Some(Reason::RateLimit) => counted.limited += 1,
+                Some(Reason::TokenBudget) => counted.spent += 1,
+                Some(Reason::CircuitOpen) => counted.open += 1,
+                Some(Reason::QueueFull) => counted.full += 1,
+                Some(other) => panic!("{other:?}"),
+            },
+        }
+    }
+    counted
+}
+
+/// Takes up to 6 ms, and fails for some numbers at a time, so that a breaker trips.
+async fn upstream(n: u64) -> io::Result<u64> {
+    let never = std::future::pending::<()>();
+    let _ = tokio::time::timeout(Duration::from_millis(n % 7), never).await;
+    match (n / 40) % 10 {
+        0 => Err(io::Error::other("no")),
+        _ => Ok(n),
+    }
 }
 
 /// 6,000 requests of 60 callers at once. Some callers go away after a while, some calls fail, the queue has too
 /// little room, the breaker trips now and then, and quota and budget are too small.
-#[tokio::test(start_paused = true)]
-async fn the_status_agrees_with_what_a_client_counted() {
+async fn thousands() -> (Counted, StatusReport) {
     let metrics = Metrics::new();
     let measured = MetricsLayer::new("client");
     let queue = PriorityQueueLayer::new(8).capacity(24);
@@ -62,55 +102,26 @@ async fn the_status_agrees_with_what_a_client_counted() {
         .add("breaker", breaker.breaker().clone())
         .add("budget", budget.budget().clone())
         .add("rate", limit.limiter().clone());
+    let observer = |name| (metrics.layer(name), status.observer(name));
     let service = ServiceBuilder::new()
         .layer(measured)
-        .layer(queue.observe((metrics.layer("queue"), status.observer("queue"))))
-        .layer(breaker.observe((metrics.layer("breaker"), status.observer("breaker"))))
-        .layer(limit.observe((metrics.layer("rate"), status.observer("rate"))))
-        .layer(budget.observe((metrics.layer("budget"), status.observer("budget"))))
-        .service(service_fn(async |n: u64| {
-            let _ =
-                tokio::time::timeout(Duration::from_millis(n % 7), std::future::pending::<()>())
-                    .await;
-            // Some at a time, so that the breaker trips.
-            match (n / 40) % 10 {
-                0 => Err(io::Error::other("no")),
-                _ => Ok(n),
-            }
-        }));
-    let mut callers = JoinSet::new();
-    for caller in 0..60_u64 {
-        let service = service.clone();
-        callers.spawn(async move {
-            let mut counted = Counted::default();
-            for round in 0..100_u64 {
-                let n = caller * 100 + round;
-                let call = service.clone().oneshot(n);
-                let patience = match n % 5 {
-                    0 => Duration::from_millis(3),
-                    _ => Duration::from_secs(60),
-                };
-                match tokio::time::timeout(patience, call).await {
-                    Err(_) => counted.left += 1,
-                    Ok(Ok(_)) => counted.served += 1,
-                    Ok(Err(error)) => match error.why() {
-                        None => counted.failed += 1,
-                        Some(Reason::RateLimit) => counted.limited += 1,
-                        Some(Reason::TokenBudget) => counted.spent += 1,
-                        Some(Reason::CircuitOpen) => counted.open += 1,
-                        Some(Reason::QueueFull) => counted.full += 1,
-                        Some(other) => panic!("{other:?}"),
-                    },
-                }
-            }
-            counted
-        });
-    }
+        .layer(queue.observe(observer("queue")))
+        .layer(breaker.observe(observer("breaker")))
+        .layer(limit.observe(observer("rate")))
+        .layer(budget.observe(observer("budget")))
+        .service(service_fn(upstream));
+    let callers = (0..60).map(|caller| call(service.clone(), caller));
     let mut counted = Counted::default();
-    while let Some(one) = callers.join_next().await {
-        add(&mut counted, one.unwrap());
+    for one in futures_util::future::join_all(callers).await {
+        add(&mut counted, &one);
     }
-    for all in [
+    (counted, status.report())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_agrees_with_what_a_client_counted() {
+    let (counted, report) = thousands().await;
+    let each = [
         counted.served,
         counted.failed,
         counted.limited,
@@ -118,34 +129,35 @@ async fn the_status_agrees_with_what_a_client_counted() {
         counted.open,
         counted.full,
         counted.left,
-    ] {
-        assert!(all > 0, "{counted:?}");
-    }
-
-    let report = status.report();
+    ];
+    assert!(!each.contains(&0), "{counted:?}");
+    assert_eq!(each.iter().sum::<u64>(), 6_000);
     let client = report.layers[0].report.requests.as_ref().unwrap();
-    let ended = |name| {
-        client
-            .ended
-            .iter()
-            .find(|(ending, _)| *ending == name)
-            .map_or(0, |(_, count)| *count)
-    };
+    let refused = counted.limited + counted.spent + counted.open + counted.full;
     assert_eq!((client.started, client.in_flight), (6_000, 0));
-    assert_eq!(ended("success"), counted.served);
-    assert_eq!(ended("failure"), counted.failed);
-    let all_refused = counted.limited + counted.spent + counted.open + counted.full;
-    assert_eq!(ended("refused"), all_refused);
-    assert_eq!(ended("aborted"), counted.left);
+    let mut ended = client.ended.clone();
+    ended.sort_unstable();
+    let expected = [
+        ("aborted", counted.left),
+        ("failure", counted.failed),
+        ("refused", refused),
+        ("success", counted.served),
+    ];
+    assert_eq!(ended, expected);
     assert_eq!(client.to_end.count, 6_000);
+    assert_eq!(report.refusals.total, refused);
+    assert_eq!(report.refusals.recent.len(), 64);
+    assert_layers(&counted, &report);
+}
 
+fn assert_layers(counted: &Counted, report: &StatusReport) {
     for (name, reason, refused) in [
         ("queue", "queue_full", counted.full),
         ("breaker", "circuit_open", counted.open),
         ("rate", "rate_limit", counted.limited),
         ("budget", "token_budget", counted.spent),
     ] {
-        let (told, events) = layer(&report, name);
+        let (told, events) = layer(report, name);
         assert_eq!(events.refused, [(reason, refused)], "{name}");
         let own = (told.admitted, told.refused);
         let (admitted, refused) = (Some(events.admitted), Some(refused));
@@ -157,27 +169,25 @@ async fn the_status_agrees_with_what_a_client_counted() {
     }
     // What one layer admits, the next is asked.
     let asked = |name| {
-        let (_, events) = layer(&report, name);
+        let (_, events) = layer(report, name);
         events.admitted + events.refused.iter().map(|(_, count)| count).sum::<u64>()
     };
-    let admitted = |name| layer(&report, name).1.admitted;
+    let admitted = |name| layer(report, name).1.admitted;
     assert_eq!(asked("breaker"), admitted("queue"));
     assert_eq!(asked("rate"), admitted("breaker"));
     assert_eq!(asked("budget"), admitted("rate"));
-    let (rate, _) = layer(&report, "rate");
+    let (rate, _) = layer(report, "rate");
     assert_eq!(
         (rate.quotas[0].used, rate.quotas[0].left),
         (Some(1_200), Some(0))
     );
 
     // Whoever left did so while it waited or while it ran.
-    let (queue, events) = layer(&report, "queue");
+    let (queue, events) = layer(report, "queue");
     assert_eq!(asked("queue") + events.left, 6_000);
     assert_eq!((events.waiting, queue.waiting), (0, Some(0)));
-    let places = queue.queue.as_ref().unwrap().places;
+    let places = queue.queue.as_ref().expect("it is a queue").places;
     assert_eq!((places.idle, places.busy, places.draining), (8, 0, 0));
-    assert_eq!(report.refusals.total, all_refused);
-    assert_eq!(report.refusals.recent.len(), 64);
 }
 
 fn hourly(units: u64) -> Quota {

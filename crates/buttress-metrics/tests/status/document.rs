@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use buttress_circuit_breaker::{CircuitBreakerLayer, CircuitDemand};
+use buttress_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, CircuitDemand};
 use buttress_core::wall::{UnixNanos, WallClock};
 use buttress_core::{End, Now, Outcome, Policy};
 use buttress_metrics::{Metrics, MetricsLayer, Status};
@@ -14,7 +14,7 @@ use buttress_retry::{BudgetRule, RetryBudget};
 use buttress_token_budget::{Amounts, Dimension, Settlement, TokenBudget};
 use serde_json::Value;
 use tokio::time::advance;
-use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 use crate::support::{TOKEN, send};
 
@@ -26,14 +26,14 @@ async fn example() -> Status {
         .wall_clock(wall)
         .metrics(metrics.clone())
         .controls(TOKEN)
-        .unwrap();
+        .expect("it can be");
 
     let chat = RateLimiter::builder()
         .quota(Quota::per_minute(5))
         .global([Quota::rolling(25, Duration::from_secs(60)).named("rpm")])
         .seed(7)
         .build()
-        .unwrap();
+        .expect("it can be");
     let measured = MetricsLayer::new("client");
     let limit = RateLimitLayer::from(chat.clone());
     let limit = limit.observe((metrics.layer("chat"), status.observer("chat")));
@@ -54,6 +54,17 @@ async fn example() -> Status {
         let _ = service.clone().oneshot(millis).await;
     }
 
+    let retries = RetryBudget::new(BudgetRule::ratio(0.2).per_second(10.0));
+    assert!(retries.withdraw(&Now::new()));
+    let status = status
+        .add("tokens", tokens())
+        .add("upstream", breaker())
+        .add("retry", retries);
+    advance(Duration::from_secs(3)).await;
+    status
+}
+
+fn tokens() -> TokenBudget {
     let tokens = TokenBudget::builder()
         .global(
             Dimension::TOTAL,
@@ -61,29 +72,28 @@ async fn example() -> Status {
         )
         .seed(7)
         .build()
-        .unwrap();
-    let permit = tokens.reserve("", Amounts::tokens(1_000, 2_000)).unwrap();
+        .expect("it can be");
+    let permit = tokens
+        .reserve("", Amounts::tokens(1_000, 2_000))
+        .expect("it can be");
     tokens.settle(
         permit,
         Settlement::Exact(Amounts::tokens(1_000, 1_200).usage()),
     );
+    tokens
+}
 
+fn breaker() -> CircuitBreaker {
     let breaker = CircuitBreakerLayer::consecutive_failures(2).open_for(Duration::from_secs(60));
     let breaker = breaker.breaker().clone();
     let model = breaker.hash("api.example.com");
     for _ in 0..2 {
         let permit = breaker
             .try_admit(&CircuitDemand { key: model }, &Now::new())
-            .unwrap();
+            .expect("it can be");
         permit.end(End::Settled(Outcome::Failure, None), &Now::new());
     }
-    let retries = RetryBudget::new(BudgetRule::ratio(0.2).per_second(10.0));
-    retries.withdraw(&Now::new());
-    advance(Duration::from_secs(3)).await;
-    status
-        .add("tokens", tokens)
-        .add("upstream", breaker)
-        .add("retry", retries)
+    breaker
 }
 
 /// Hashes differ from process to process, and jitter between runs.
@@ -105,7 +115,7 @@ fn settle(value: &mut Value) {
 
 fn documented() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations/status.md");
-    fs::read_to_string(path).unwrap()
+    fs::read_to_string(path).expect("it can be")
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,7 +160,7 @@ fn collect(value: &Value, names: &mut Vec<String>) {
                 match &**name {
                     "layers" => value
                         .as_object()
-                        .unwrap()
+                        .expect("a map")
                         .values()
                         .for_each(|layer| collect(layer, names)),
                     "ended" | "refused" | "transitions" | "given_up" => {}

@@ -8,8 +8,8 @@ const PAGE: &str = include_str!("../../src/status/page.html");
 const POLICY: &str = include_str!("../../src/status/page.csp");
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
-    let (_, rest) = text.split_once(start).unwrap();
-    let (inside, after) = rest.split_once(end).unwrap();
+    let (_, rest) = text.split_once(start).expect("it starts");
+    let (inside, after) = rest.split_once(end).expect("it ends");
     assert!(!after.contains(start), "there is more than one {start}");
     inside
 }

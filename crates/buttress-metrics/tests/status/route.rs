@@ -10,7 +10,7 @@ use crate::support::{Answer, TOKEN, send};
 const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 
 fn breaker() -> CircuitBreaker {
-    CircuitBreaker::new(Settings::consecutive_failures(3)).unwrap()
+    CircuitBreaker::new(Settings::consecutive_failures(3)).expect("a breaker")
 }
 
 fn status(breaker: &CircuitBreaker) -> Status {

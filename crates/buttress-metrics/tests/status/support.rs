@@ -21,7 +21,7 @@ impl Answer {
     pub(crate) fn field(&self, name: &str) -> &str {
         self.fields
             .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+            .map_or("", |value| value.to_str().expect("text"))
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
@@ -31,17 +31,24 @@ impl Answer {
 
 /// Sends `GET /path` and the like, with fields and a body.
 pub(crate) async fn send(app: &Router, line: &str, fields: &[(&str, &str)], body: &str) -> Answer {
-    let (method, path) = line.split_once(' ').unwrap();
+    let (method, path) = line.split_once(' ').expect("a method and a path");
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in fields {
         request = request.header(*name, *value);
     }
-    let request = request.body(Body::from(body.to_owned())).unwrap();
-    let (parts, body) = app.clone().oneshot(request).await.unwrap().into_parts();
-    let text = body.collect().await.unwrap().to_bytes();
+    let request = request
+        .body(Body::from(body.to_owned()))
+        .expect("a request");
+    let (parts, body) = app
+        .clone()
+        .oneshot(request)
+        .await
+        .expect("an answer")
+        .into_parts();
+    let text = body.collect().await.expect("an answer").to_bytes();
     Answer {
         code: parts.status.as_u16(),
         fields: parts.headers,
-        text: String::from_utf8(text.to_vec()).unwrap(),
+        text: String::from_utf8(text.to_vec()).expect("an answer"),
     }
 }
