@@ -267,7 +267,7 @@ async fn status_counts_exactly() {
     assert_counts(&busy["search"], [3, 3, 0]);
     let measured = &busy["app"]["requests"];
     assert_eq!(
-        (&app["started"], &app["in_flight"]),
+        (&measured["started"], &measured["in_flight"]),
         (&17.into(), &0.into())
     );
     assert_eq!(measured["ended"], json!({"success": 13, "throttled": 4}));
