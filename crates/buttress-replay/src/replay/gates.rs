@@ -182,11 +182,11 @@ impl Decides for Policy {
     fn limits(&self, demand: &Demand, each: &mut dyn FnMut(LimitId, LimitId)) {
         match (self, demand) {
             (Self::Breaker(breaker), Demand::Breaker(demand)) => {
-                Decides::limits(breaker, demand, each)
+                Decides::limits(breaker, demand, each);
             }
             (Self::Budget(budget), Demand::Budget(demand)) => Decides::limits(budget, demand, each),
             (Self::Rate(limiter, _), Demand::Rate(rated)) => {
-                Decides::limits(limiter, &rated.demand, each)
+                Decides::limits(limiter, &rated.demand, each);
             }
             _ => {}
         }
