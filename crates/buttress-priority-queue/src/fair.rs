@@ -9,10 +9,9 @@
 //!
 //! A turn belongs to a round, so that whoever is held back keeps its turn and gains nothing by it: of those held
 //! back the first of every tenant go before the second of any, in whatever order they came to be drawn. A
-//! tenant's rounds count on from that of the turn that was served last (the virtual time of start-time fair
-//! queueing: Goyal, Vin and Cheng, SIGCOMM 1996).
+//! tenant that begins to wait joins the round that those held back are in.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use buttress_core::KeyHash;
 
@@ -48,6 +47,8 @@ pub struct Ring {
     by_key: HashMap<KeyHash, usize, foldhash::fast::RandomState>,
     /// Those who have somebody waiting whose turn has not come.
     order: VecDeque<usize>,
+    /// How many tenants have the first of those drawn in a round.
+    firsts: BTreeMap<u64, usize>,
     /// The round of the turn that was served last.
     served: u64,
 }
@@ -74,7 +75,7 @@ impl Ring {
     #[must_use]
     pub fn next_round(&self) -> Option<u64> {
         let tenant = &self.tenants[*self.order.front()?];
-        Some(tenant.round_of_turn(self.served))
+        Some(tenant.round_of_turn(self.served, || self.round_of_newcomers()))
     }
 
     /// The next turn, and its round, unless that is after the last one asked for. It is paid for; say
@@ -83,11 +84,8 @@ impl Ring {
         let mut passed = 0;
         loop {
             let index = *self.order.front()?;
+            let round = self.next_round().filter(|round| *round <= last_round)?;
             let tenant = &mut self.tenants[index];
-            let round = tenant.round_of_turn(self.served);
-            if round > last_round {
-                return None;
-            }
             if !tenant.in_turn {
                 tenant.in_turn = true;
                 tenant.round = Some(round);
@@ -98,6 +96,9 @@ impl Ring {
                 tenant.take(newest_first);
                 tenant.deficit -= item.cost;
                 tenant.rounds.push_back(round);
+                if tenant.rounds.len() == 1 {
+                    self.first_comes(Some(round));
+                }
                 self.after_turn(index, newest_first);
                 return Some((item, round));
             }
@@ -117,13 +118,18 @@ impl Ring {
             return;
         };
         let tenant = &mut self.tenants[index];
-        if refund.is_none() {
+        let first = tenant.rounds.front().copied();
+        match refund {
             // Whichever of its requests goes, the tenant was served for its first turn.
-            let round = tenant.rounds.pop_front();
-            self.served = self.served.max(round.unwrap_or(0));
+            None => {
+                self.served = self.served.max(first.unwrap_or(0));
+                tenant.rounds.pop_front();
+            }
+            Some(_) => {
+                tenant.rounds.pop_back();
+            }
         }
         if let Some(cost) = refund {
-            tenant.rounds.pop_back();
             tenant.deficit = tenant.deficit.saturating_add(cost);
             if !tenant.waiting.is_empty() {
                 tenant.in_turn = true;
@@ -133,7 +139,42 @@ impl Ring {
                 }
             }
         }
+        let next = tenant.rounds.front().copied();
+        if next != first {
+            self.first_goes(first);
+            self.first_comes(next);
+        }
         self.forget_if_gone(index);
+    }
+
+    fn first_comes(&mut self, round: Option<u64>) {
+        if let Some(round) = round {
+            *self.firsts.entry(round).or_default() += 1;
+        }
+    }
+
+    fn first_goes(&mut self, round: Option<u64>) {
+        if let Some(round) = round
+            && let Some(count) = self.firsts.get_mut(&round)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.firsts.remove(&round);
+            }
+        }
+    }
+
+    /// The round in which a tenant that begins to wait has its first turn: the first in which somebody is held
+    /// back, or the next if somebody's turn is in that already, for it waits longer.
+    fn round_of_newcomers(&self) -> u64 {
+        let Some((&first, _)) = self.firsts.first_key_value() else {
+            return self.served;
+        };
+        let next = first.saturating_add(1);
+        match self.firsts.contains_key(&next) {
+            true => next,
+            false => first,
+        }
     }
 
     /// A request leaves whose turn has not come.
@@ -218,11 +259,11 @@ impl Ring {
 
 impl Tenant {
     /// The round of the turn that it is at, or of its next.
-    fn round_of_turn(&self, served: u64) -> u64 {
+    fn round_of_turn(&self, served: u64, of_newcomers: impl FnOnce() -> u64) -> u64 {
         match self.round {
             Some(round) if self.in_turn => round,
             Some(round) => round.saturating_add(1).max(served),
-            None => served,
+            None => of_newcomers(),
         }
     }
 

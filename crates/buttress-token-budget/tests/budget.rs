@@ -134,6 +134,28 @@ async fn all_dimensions_or_none() {
     assert_eq!(budget.status().outstanding, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn every_quota_that_refuses_tells_its_own_time() {
+    let budget = TokenBudget::builder()
+        .limit(Dimension::TOTAL, quota("100/10s"))
+        .limit(Dimension::TOTAL, quota("100/minute rolling"))
+        .build()
+        .unwrap();
+    let told = |units| {
+        let mut told = Vec::new();
+        let demand = budget.demand(&[budget.hash("alice")], Amounts::total(units));
+        budget.refusals(&demand, &Now::new(), &mut |rejection| {
+            told.push((rejection.limit().unwrap().quota, rejection.retry_after()));
+        });
+        told
+    };
+    let overdrawn = tokens(&budget, 100).unwrap();
+    let after = |quota, wait| (quota, Some(seconds(wait)));
+    assert_eq!(told(50), [after(1, 60), after(0, 5)], "first what decides");
+    used(overdrawn, 110);
+    assert_eq!(told(0), [after(1, 60), after(0, 1)], "below zero");
+}
+
 fn used_of(permit: Permit<Reserved>, amounts: Amounts) {
     permit.end(
         End::Settled(Outcome::Success, Some(amounts.usage())),

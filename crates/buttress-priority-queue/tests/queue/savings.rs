@@ -110,18 +110,25 @@ async fn never_and_breaker_refusals_are_given_at_once_though_no_place_is_free() 
     assert!(ask(&queue, 1, 0).waits(), "the breaker does not concern it");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_tenant_held_back_keeps_its_turn_and_gains_nothing_by_it() {
+fn fair_queue() -> PriorityQueue<Buckets> {
     let fair = Settings {
         fair: true,
         ..Settings::new(9)
     };
-    let queue = PriorityQueue::after(fair, Buckets::new(SECOND, 1)).unwrap();
-    let ask = |tenant| {
-        let cost = Cost { key: 'a', units: 1 };
-        let demand = QueueDemand::with_gates(Priority::Medium, Some(cost));
-        call(&queue, demand.tenant(KeyHash::from_number(tenant), 1))
-    };
+    PriorityQueue::after(fair, Buckets::new(SECOND, 1)).unwrap()
+}
+
+/// A unit of the one bucket, for a tenant.
+fn ask_for(queue: &PriorityQueue<Buckets>, tenant: u64) -> Caller<Buckets> {
+    let cost = Some(Cost { key: 'a', units: 1 });
+    let demand = QueueDemand::with_gates(Priority::Medium, cost);
+    call(queue, demand.tenant(KeyHash::from_number(tenant), 1))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_held_back_keeps_its_turn_and_gains_nothing_by_it() {
+    let queue = fair_queue();
+    let ask = |tenant| ask_for(&queue, tenant);
     assert!(ask(0).is_admitted());
     // All of the first tenant are looked at, and held back, before the second comes.
     let [mut x1, mut x2, mut x3] = [ask(1), ask(1), ask(1)];
@@ -139,4 +146,21 @@ async fn a_tenant_held_back_keeps_its_turn_and_gains_nothing_by_it() {
         let went = [&x1, &x2, &x3, &y1, &y2].map(|caller| caller.is_admitted());
         assert_eq!(went, turn);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_begins_to_wait_goes_behind_one_that_is_held_back() {
+    let queue = fair_queue();
+    let ask = |tenant| ask_for(&queue, tenant);
+    assert!(ask(1).is_admitted());
+    let [mut first, mut second, mut third] = [ask(1), ask(1), ask(1)];
+    for _ in 0..2 {
+        advance(SECOND).await;
+        look_all([&mut first, &mut second, &mut third]);
+    }
+    assert!(second.is_admitted() && third.waits());
+    let mut newcomer = ask(2);
+    advance(SECOND).await;
+    look_all([&mut newcomer, &mut third]);
+    assert!(third.is_admitted() && newcomer.waits());
 }

@@ -68,7 +68,13 @@ impl Turns {
         match account.round {
             Some(round) if account.at_turn => round,
             Some(round) => (round + 1).max(self.served),
-            None => self.served,
+            None => {
+                let accounts = self.accounts.values();
+                let firsts: Vec<_> = accounts.filter_map(|one| one.rounds.first()).collect();
+                let first = firsts.iter().copied().min().copied();
+                let first = first.unwrap_or(self.served);
+                first + u64::from(firsts.contains(&&(first + 1)))
+            }
         }
     }
 }
