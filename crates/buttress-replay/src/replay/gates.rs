@@ -202,11 +202,11 @@ impl Decides for Policy {
     fn limits(&self, demand: &Demand, each: &mut dyn FnMut(LimitId, LimitId)) {
         match (self, &demand.wanted) {
             (Self::Breaker(breaker), Wanted::Breaker(demand)) => {
-                Decides::limits(breaker, demand, each)
+                Decides::limits(breaker, demand, each);
             }
             (Self::Budget(budget), Wanted::Budget(demand)) => Decides::limits(budget, demand, each),
             (Self::Rate(limiter, _), Wanted::Rate(demand, _)) => {
-                Decides::limits(limiter, demand, each)
+                Decides::limits(limiter, demand, each);
             }
             _ => {}
         }
