@@ -209,7 +209,11 @@ impl Shared {
         let mut step = Step::lock(&self.scopes, keys, now);
         step.settle(reserved, used, at);
         let now = self.unlock(step, keys);
-        self.announce(Some(keys[0]), now);
+        match used == reserved {
+            // There is no more room than before, so whose wait falls due now is not served early.
+            true => self.wake_subscribers(),
+            false => self.announce(Some(keys[0]), now),
+        }
     }
 
     /// Ends a step, and tells outside its locks what it led to.
