@@ -24,11 +24,11 @@ pub struct Options {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub seconds: Option<u64>,
 
-    /// A file with the tables [retry], [priority_queue], [circuit_breaker], [token_budget] and [rate_limit].
+    /// A file with the tables retry, priority_queue, circuit_breaker, token_budget and rate_limit.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// A real endpoint, such as https://api.openai.com/v1, with the key of the environment's OPENAI_API_KEY.
+    /// A real endpoint, such as that of the provider, with the key of the environment's OPENAI_API_KEY.
     /// What its quotas are only you know, so a file must say it.
     #[arg(long, value_name = "URL", requires = "config")]
     pub base_url: Option<Uri>,
