@@ -197,7 +197,7 @@ fn assert_layers(counted: &Counted, report: &StatusReport) {
     let (queue, events) = layer(report, "queue");
     assert_eq!(asked("queue") + events.left, 6_000);
     assert_eq!((events.waiting, queue.waiting), (0, Some(0)));
-    let places = queue.queue.as_ref().unwrap().places;
+    let places = queue.queue.as_ref().expect("it has places").places;
     assert_eq!((places.idle, places.busy, places.draining), (8, 0, 0));
 }
 
