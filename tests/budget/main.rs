@@ -1,3 +1,4 @@
 //! Token budgets among the other layers.
 
 mod gates;
+mod http;

@@ -3,6 +3,7 @@
 mod axum_server;
 mod breaker;
 mod breaker_peers;
+mod budget;
 mod http;
 mod layer;
 mod limiter;
@@ -41,6 +42,8 @@ pub const ONE_THREAD: &[Make] = &[
     metrics::plain,
     metrics::observed,
     metrics::http,
+    budget::policy,
+    budget::layer,
 ];
 
 /// Groups that need several threads.

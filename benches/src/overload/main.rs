@@ -14,12 +14,15 @@ mod stacks;
 
 use std::error::Error;
 use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 use std::{env, fs};
 
+use axum::Router;
 use buttress_benches::machine;
-use buttress_benches::server::Server;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use crate::outcome::Level;
 
@@ -35,25 +38,29 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let time = Duration::from_secs(u64::max(seconds, 4));
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
+        .worker_threads(2)
         .enable_all()
         .build()?;
     let mut output = io::stdout().lock();
-    let bare = Server::start(stacks::service())?;
-    let capacity = runtime.block_on(load::capacity(bare.address(), time));
-    drop(bare);
+    let capacity = runtime.block_on(async {
+        let server = Served::new(stacks::service()).await?;
+        io::Result::Ok(load::capacity(server.address, time).await)
+    })?;
     let head = report::head(&machine::describe(), capacity, time);
     writeln!(output, "{head}")?;
     let mut levels: Vec<Level> = Vec::new();
     for (stack, make) in stacks::ALL {
-        let server = Server::start(make())?;
-        let unloaded = runtime.block_on(load::unloaded(server.address()));
-        drop(server);
+        let unloaded = runtime.block_on(async {
+            let server = Served::new(make()).await?;
+            io::Result::Ok(load::unloaded(server.address).await)
+        })?;
         for times in LEVELS {
-            // Nothing is left over from one level to the next.
-            let server = Server::start(make())?;
             let rate = capacity * f64::from(times);
-            let ended = runtime.block_on(load::offer(server.address(), rate, time));
+            // Nothing is left over from one level to the next.
+            let ended = runtime.block_on(async {
+                let server = Served::new(make()).await?;
+                io::Result::Ok(load::offer(server.address, rate, time).await)
+            })?;
             let level = Level::new(stack, times, capacity, &unloaded, &ended, time);
             writeln!(output, "{}", report::row(&level))?;
             levels.push(level);
@@ -66,4 +73,29 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(&page, text)?;
     writeln!(output, "written to docs/overload.md and docs/overload.svg")?;
     Ok(())
+}
+
+/// An app on a port of its own, until this is dropped.
+struct Served {
+    address: SocketAddr,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Served {
+    async fn new(app: Router) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        // A bare router would apply its layers anew for every connection, and most of those here keep their
+        // state in what they make then.
+        let app = app.into_make_service();
+        Ok(Self {
+            address: listener.local_addr()?,
+            task: tokio::spawn(async move { axum::serve(listener, app).await }),
+        })
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }

@@ -49,14 +49,14 @@ pub(crate) fn service() -> Router {
     Router::new().route("/", get(work))
 }
 
-/// Each priority has a quarter of the queue, and rises every half second.
+/// Each priority has a quarter of the queue, and rises every second.
 fn priority_queue() -> Router {
     let layer = Priority::ALL.iter().fold(
         PriorityQueueLayer::new(12).capacity(WAITING),
         |layer, priority| layer.capacity_of(*priority, WAITING / Priority::ALL.len()),
     );
     let layer = layer
-        .ageing(Duration::from_millis(500))
+        .ageing(Duration::from_secs(1))
         .by(PriorityField::new(PRIORITY, Trust::everybody()));
     service().route_layer(layer.respond_http())
 }

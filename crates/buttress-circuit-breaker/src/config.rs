@@ -1,7 +1,6 @@
 //! The `[circuit_breaker]` table of a configuration file.
 
 use std::fmt;
-use std::time::Duration;
 
 use buttress_core::duration::{Setting, parse_setting};
 use serde::{Deserialize, Deserializer, de};
@@ -82,6 +81,7 @@ impl CircuitBreakerConfig {
 #[serde(deny_unknown_fields)]
 struct Fields {
     enabled: Option<bool>,
+    preset: Option<Preset>,
     consecutive_failures: Option<Count>,
     failure_rate: Option<Rate>,
     slow_call_rate: Option<Rate>,
@@ -96,16 +96,43 @@ struct Fields {
     by: Option<By>,
 }
 
+/// The presets of [`Settings`], by name. Keys that stand beside one have the last word.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Preset {
+    EnvoyOutlier,
+    Finagle,
+    Gobreaker,
+    Polly,
+    Resilience4j,
+}
+
+impl Fields {
+    /// What holds where nothing is said.
+    fn usual(&self) -> Settings {
+        match self.preset {
+            None => Settings::nothing(),
+            Some(Preset::EnvoyOutlier) => Settings::envoy_outlier(),
+            Some(Preset::Finagle) => Settings::finagle(),
+            Some(Preset::Gobreaker) => Settings::gobreaker(),
+            Some(Preset::Polly) => Settings::polly(),
+            Some(Preset::Resilience4j) => Settings::resilience4j(),
+        }
+    }
+}
+
 impl TryFrom<Fields> for CircuitBreakerConfig {
     type Error = String;
 
     fn try_from(fields: Fields) -> Result<Self, String> {
-        let open_for = fields.open_for.map_or(DEFAULT_OPEN_FOR, |time| time.0);
+        let open_for = fields
+            .open_for
+            .map_or(fields.usual().open_for, |time| time.0);
         if let Some(Setting(open_max)) = fields.open_max
             && open_max < open_for
         {
             return Err(format!(
-                "expected `open_max` to be at least `open_for`, which is {}; raise the one or lower the other",
+                "open_max: is less than `open_for`, which is {}; raise the one or lower the other",
                 buttress_core::duration::format_duration(open_for)
             ));
         }
@@ -125,7 +152,7 @@ impl TryFrom<Fields> for CircuitBreakerConfig {
 
 /// A window of calls never holds more calls than that, and a rate that is never looked at trips nothing.
 fn check_minimum(fields: &Fields) -> Result<(), String> {
-    let defaults = Settings::nothing();
+    let defaults = fields.usual();
     let window = fields
         .window
         .as_ref()
@@ -141,10 +168,8 @@ fn check_minimum(fields: &Fields) -> Result<(), String> {
     }
 }
 
-const DEFAULT_OPEN_FOR: Duration = Duration::from_secs(60);
-
 fn settings(fields: Fields) -> Settings {
-    let mut settings = Settings::nothing();
+    let mut settings = fields.usual();
     if let Some(Count(count)) = fields.consecutive_failures {
         settings = settings.or_consecutive_failures(count);
     }

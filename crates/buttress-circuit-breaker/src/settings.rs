@@ -344,6 +344,12 @@ impl Settings {
         }
     }
 
+    /// From which time on a call is slow, if that is said.
+    #[must_use]
+    pub const fn slow(&self) -> Option<Duration> {
+        self.slow_call
+    }
+
     /// Trips at a rate of slow calls; from which time on a call is slow is said elsewhere.
     #[cfg(feature = "serde")]
     pub(crate) const fn on_slow_call_rate(mut self, rate: f64) -> Self {

@@ -120,7 +120,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "failure_rate = 0.5\nopen_max = \"10s\"",
-        "expected `open_max` to be at least `open_for`, which is 1m",
+        "open_max: is less than `open_for`, which is 1m",
     ),
     (
         "failure_rate = 0.5\nby = \"ip\"",
@@ -135,4 +135,30 @@ fn what_makes_no_sense_names_the_field_what_was_found_and_the_fix() {
         let error = read(text).unwrap_err();
         assert!(error.starts_with(expected), "{text:?}: {error}");
     }
+}
+
+#[test]
+fn presets_are_those_of_the_settings_and_keys_beside_them_have_the_last_word() {
+    let presets = [
+        ("envoy_outlier", Settings::envoy_outlier()),
+        ("finagle", Settings::finagle()),
+        ("gobreaker", Settings::gobreaker()),
+        ("polly", Settings::polly()),
+        ("resilience4j", Settings::resilience4j()),
+    ];
+    for (name, settings) in presets {
+        let config: CircuitBreakerConfig = toml::from_str(&format!("preset = \"{name}\"")).unwrap();
+        assert_eq!(config.settings, settings, "{name}");
+        let beside = format!("preset = \"{name}\"\nopen_for = \"7s\"\nconsecutive_failures = 3");
+        let config: CircuitBreakerConfig = toml::from_str(&beside).unwrap();
+        let changed = settings
+            .open_for(Duration::from_secs(7))
+            .or_consecutive_failures(3);
+        assert_eq!(config.settings, changed, "{name}");
+    }
+    let error = toml::from_str::<CircuitBreakerConfig>("preset = \"hystrix\"").unwrap_err();
+    assert!(error.message().contains("resilience4j"), "{error}");
+    // More calls than the preset's window ever holds.
+    let error = "preset = \"resilience4j\"\nminimum_calls = 101";
+    assert!(toml::from_str::<CircuitBreakerConfig>(error).is_err());
 }

@@ -46,6 +46,18 @@ pub trait Policy {
         permit.end(crate::End::Released, now);
     }
 
+    /// Tells every refusal that the demand would meet now, where [`would_admit`](Self::would_admit) tells the
+    /// first: a tuple those of all its members, a policy with several quotas one for each quota that refuses,
+    /// with the time of that quota. It spends nothing, and `each` is called outside every lock.
+    ///
+    /// By this a queue refuses at once for whom waiting for one limit is of no use because of another, and
+    /// saves for all limits that somebody lacks, for each until that one has room.
+    fn refusals(&self, demand: &Self::Demand, now: &Now, each: &mut dyn FnMut(Rejection)) {
+        if let Err(rejection) = self.would_admit(demand, now) {
+            each(rejection);
+        }
+    }
+
     /// Whether the demand needs the limit: a waiter held back by it holds back those that do.
     fn touches(&self, demand: &Self::Demand, limit: LimitId) -> bool {
         let _ = (demand, limit);
@@ -92,6 +104,10 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
         (**self).release(demand, permit, now);
     }
 
+    fn refusals(&self, demand: &Self::Demand, now: &Now, each: &mut dyn FnMut(Rejection)) {
+        (**self).refusals(demand, now, each);
+    }
+
     fn touches(&self, demand: &Self::Demand, limit: LimitId) -> bool {
         (**self).touches(demand, limit)
     }
@@ -127,6 +143,12 @@ impl<P: Policy> Policy for Option<P> {
     fn release(&self, demand: &P::Demand, permit: Permit<P::Ticket>, now: &Now) {
         if let Some(policy) = self {
             policy.release(demand, permit, now);
+        }
+    }
+
+    fn refusals(&self, demand: &P::Demand, now: &Now, each: &mut dyn FnMut(Rejection)) {
+        if let Some(policy) = self {
+            policy.refusals(demand, now, each);
         }
     }
 
@@ -214,6 +236,19 @@ macro_rules! tuple_policy {
                 if let Some(permits) = permit.into_ticket() {
                     $(release_member(&self.$index, demand.$index.as_ref(), permits.$index, now);)+
                 }
+            }
+
+            fn refusals(
+                &self,
+                demand: &Self::Demand,
+                now: &Now,
+                each: &mut dyn FnMut(Rejection),
+            ) {
+                $(
+                    if let Some(demand) = &demand.$index {
+                        self.$index.refusals(demand, now, each);
+                    }
+                )+
             }
 
             fn touches(&self, demand: &Self::Demand, limit: LimitId) -> bool {

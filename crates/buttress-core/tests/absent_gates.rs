@@ -55,6 +55,9 @@ fn what_is_absent_is_asked_nothing_and_what_is_there_decides() {
         let demand = demand.expect("a tuple is always asked");
         assert_eq!(policy.try_admit(&demand, &now).is_ok(), admits);
         assert_eq!(policy.would_admit(&demand, &now).is_ok(), admits);
+        let mut refusals = 0;
+        policy.refusals(&demand, &now, &mut |_| refusals += 1);
+        assert_eq!(refusals, usize::from(!admits));
         let limit = LimitId {
             policy: id,
             key: buttress_core::KeyHash::EVERYONE,

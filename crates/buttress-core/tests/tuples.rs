@@ -246,6 +246,26 @@ fn a_limit_is_touched_by_the_member_that_has_it() {
 }
 
 #[test]
+fn all_members_tell_what_they_refuse() {
+    let gates = three();
+    let now = Now::new();
+    let told = |demand| {
+        let mut told = Vec::new();
+        gates.refusals(&demand, &now, &mut |rejection| told.push(rejection.limit()));
+        told
+    };
+    let (a, b, c) = (&gates.0, &gates.1, &gates.2);
+    let too_much = Some(1_000);
+    assert_eq!(
+        told((too_much, too_much, too_much)),
+        [a, b, c].map(|bucket| Some(bucket.limit()))
+    );
+    assert_eq!(told((Some(1), None, too_much)), [Some(c.limit())]);
+    assert_eq!(told((Some(1), too_much, Some(1))), [Some(b.limit())]);
+    assert_eq!(told((Some(1), Some(1), Some(1))), []);
+}
+
+#[test]
 fn tuples_nest() {
     let bucket = Bucket::new(4);
     let other = Bucket::new(4);
@@ -298,6 +318,10 @@ fn what_shares_a_policy_is_that_policy() {
             permit.end(End::Released, now);
         }
 
+        fn refusals(&self, (): &(), _: &Now, _: &mut dyn FnMut(Rejection)) {
+            self.count(5);
+        }
+
         fn touches(&self, (): &(), _: LimitId) -> bool {
             self.count(3);
             false
@@ -313,10 +337,11 @@ fn what_shares_a_policy_is_that_policy() {
     let permit = Policy::try_admit(&shared, &(), &now).unwrap();
     Policy::release(&shared, &(), permit, &now);
     assert!(!Policy::touches(&shared, &(), Bucket::new(0).limit()));
+    Policy::refusals(&shared, &(), &now, &mut |_| ());
     Policy::subscribe(&shared, Waker::noop());
     assert_eq!(
         shared.0.load(Relaxed),
-        0x11111,
+        0x11_1111,
         "nothing falls to a default"
     );
 }

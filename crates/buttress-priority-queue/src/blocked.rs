@@ -2,7 +2,8 @@
 //!
 //! Pure: neither lock nor clock. Whoever was asked and refused heads a line under the name of what refused
 //! it, and saves for it; those behind who need the same stand behind it and are not asked. So only the heads
-//! of lines are ever asked again, each when its time has come, and nobody looks at all who wait.
+//! of lines are ever asked again, each when its time has come, and nobody looks at all who wait. Whoever lacks
+//! several things heads a line for each, and saves for all of them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -15,6 +16,8 @@ pub struct Lines<N> {
     names: HashMap<N, u32, foldhash::fast::RandomState>,
     lines: Vec<Line<N>>,
     free: Vec<u32>,
+    /// The further lines of those who head several.
+    further: HashMap<u32, Vec<u32>, foldhash::fast::RandomState>,
     /// The lines whose first is to be asked, by who that is.
     due: BTreeSet<(Key, u32)>,
     retries: BTreeSet<(u64, u32)>,
@@ -39,6 +42,7 @@ impl<N> Default for Lines<N> {
             names: HashMap::default(),
             lines: Vec::new(),
             free: Vec::new(),
+            further: HashMap::default(),
             due: BTreeSet::new(),
             retries: BTreeSet::new(),
         }
@@ -91,8 +95,23 @@ impl<N: Copy + Eq + Hash> Lines<N> {
         index
     }
 
-    /// Leaves a line. If it was the first, the next is to be asked.
+    /// Lacks what has this name too: heads that line as well.
+    pub fn block_too(&mut self, name: N, key: Key, id: u32, retry: Option<u64>) {
+        let index = self.block(name, key, id, retry);
+        self.further.entry(id).or_default().push(index);
+    }
+
+    /// Leaves its line, the first that it was put in, and all further ones that it heads. Where it was the first, the next is to be asked.
     pub fn leave(&mut self, index: u32, key: Key, id: u32) {
+        self.leave_one(index, key, id);
+        if !self.further.is_empty() {
+            for further in self.further.remove(&id).unwrap_or_default() {
+                self.leave_one(further, key, id);
+            }
+        }
+    }
+
+    fn leave_one(&mut self, index: u32, key: Key, id: u32) {
         let line = &mut self.lines[index as usize];
         let was_first = line.members.first() == Some(&(key, id));
         line.members.remove(&(key, id));
@@ -128,12 +147,11 @@ impl<N: Copy + Eq + Hash> Lines<N> {
         }
     }
 
-    /// Who is to be asked first, and in which line that is.
+    /// Who is to be asked first.
     #[must_use]
-    pub fn first_due(&self) -> Option<(Key, u32, u32)> {
-        let (key, index) = *self.due.first()?;
-        let (_, id) = *self.lines[index as usize].members.first()?;
-        Some((key, id, index))
+    pub fn first_due(&self) -> Option<(Key, u32)> {
+        let (_, index) = *self.due.first()?;
+        self.lines[index as usize].members.first().copied()
     }
 
     /// When somebody is to be asked next.

@@ -2,9 +2,9 @@
 
 use buttress_core::{Permit, Policy, Reason, Rejection, When};
 
-use crate::gates::Gates;
+use crate::gates::{Gates, Lack};
 use crate::queue::{Key, Stand};
-use crate::state::{Name, State, Step, Turn, is_final};
+use crate::state::{Name, State, Step, Turn};
 
 impl<G: Policy> State<G> {
     /// Does all that can be done now. A wait whose time is up ends only when its timer has: a place that
@@ -12,9 +12,11 @@ impl<G: Policy> State<G> {
     pub(crate) fn advance(&mut self, gates: &Gates<G>, step: &Step<'_>, timer_ended: bool) {
         self.catch_up(gates, step);
         self.dispatch(gates, step);
-        // What one who leaves held back may go before the next one's time is up.
-        while timer_ended && self.expire_next(step, true) {
-            self.dispatch(gates, step);
+        if timer_ended {
+            // Whoever is held back by one whose time is up is asked before its own time is.
+            while self.expire_next(step) {
+                self.dispatch(gates, step);
+            }
         }
         self.appoint(gates);
     }
@@ -32,43 +34,51 @@ impl<G: Policy> State<G> {
         }
         let now = step.nanos();
         while let Some(id) = self.queue.next_to_rise(now) {
-            if let Some(Stand::Held(key, line)) = self.queue.get(id).map(|entry| entry.stand) {
-                self.lines.leave(line, key, id);
-            }
+            self.leave_lines(id);
             self.queue.rise(id);
         }
         self.expire(step);
     }
 
-    /// Ends the waits that have become too long or too late.
+    /// Ends the waits that have become too long or too late. One whose longest time ends now can still be
+    /// granted a place.
     fn expire(&mut self, step: &Step<'_>) {
-        while self.expire_next(step, false) {}
-    }
-
-    /// Ends the first wait that has become too long or too late, if there is one.
-    fn expire_next(&mut self, step: &Step<'_>, also_now: bool) -> bool {
         if self.queue.next_expiry().is_none() {
-            return false;
+            return;
         }
         let now = step.nanos();
-        let is_over = |id: &u32| {
-            self.queue.get(*id).is_some_and(|entry| {
-                let (patience, deadline) = (entry.arrival.patience, entry.arrival.deadline);
-                deadline <= now || patience < now || also_now && patience == now
-            })
+        for id in self.queue.expired(now) {
+            let Some(entry) = self.queue.get(id) else {
+                continue;
+            };
+            if entry.arrival.deadline <= now || entry.arrival.patience < now {
+                self.end_wait(id, step);
+            }
+        }
+    }
+
+    /// Ends one of the waits whose longest time ends now.
+    fn expire_next(&mut self, step: &Step<'_>) -> bool {
+        let now = step.nanos();
+        let next = self.queue.next_to_expire(now);
+        if let Some(id) = next {
+            self.end_wait(id, step);
+        }
+        next.is_some()
+    }
+
+    fn end_wait(&mut self, id: u32, step: &Step<'_>) {
+        let Some(entry) = self.queue.get(id) else {
+            return;
         };
-        let Some(id) = self.queue.expired(now).find(is_over) else {
-            return false;
-        };
-        let rejection = match self.queue.get(id) {
-            Some(entry) if entry.arrival.patience <= entry.arrival.deadline => {
+        let rejection = match entry.arrival.patience <= entry.arrival.deadline {
+            true => {
                 let ahead = self.queue.ahead_of(entry.level).max(1);
                 self.rejection(Reason::QueueTimeout, ahead, step)
             }
-            _ => Rejection::new(Reason::Deadline, When::Unknown),
+            false => Rejection::new(Reason::Deadline, When::Unknown),
         };
         self.refuse(id, rejection);
-        true
     }
 
     /// Hands out what is free, the first in order first.
@@ -77,8 +87,8 @@ impl<G: Policy> State<G> {
             let due = self.lines.first_due();
             let ready = self.queue.peek();
             let next = match (due, ready) {
-                (Some((key, id, line)), ready) if ready.is_none_or(|ready| key < ready) => {
-                    self.lines.leave(line, key, id);
+                (Some((key, id)), ready) if ready.is_none_or(|ready| key < ready) => {
+                    self.leave_lines(id);
                     self.stand(id, Stand::Drawn(key));
                     Some((key, id))
                 }
@@ -87,7 +97,12 @@ impl<G: Policy> State<G> {
                         true => step.nanos(),
                         false => 0,
                     };
-                    self.queue.draw(now)
+                    let drawn = self.queue.draw(now, due.map(|(key, _)| key));
+                    if drawn.is_none() && due.is_some() {
+                        // Those who could not afford theirs were passed, and now it is somebody else's turn.
+                        continue;
+                    }
+                    drawn
                 }
                 _ => None,
             };
@@ -113,24 +128,35 @@ impl<G: Policy> State<G> {
             let line = self.lines.join(name, key, id);
             return self.stand(id, Stand::Held(key, line));
         }
-        match gates.ask(Some(demand), step.now) {
-            Ok(permit) => self.grant(id, permit, partition, step),
-            Err(rejection) if is_final(&rejection) => self.refuse(id, rejection),
-            Err(rejection) => {
-                let name = gates.name_of(demand, &rejection);
-                let retry = rejection.retry_after();
-                let retry =
-                    retry.map(|wait| step.at(buttress_core::time::later(step.now.get(), wait)));
-                if let Name::Asked(limit) = name
-                    && !self.asked.contains(&limit)
-                {
-                    let lines = &self.lines;
-                    self.asked.retain(|old| lines.contains(Name::Asked(*old)));
-                    self.asked.push(limit);
-                }
-                let line = self.lines.block(name, key, id, retry);
-                self.stand(id, Stand::Held(key, line));
+        let lacking = match gates.ask(Some(demand), step.now) {
+            Ok(permit) => return self.grant(id, permit, partition, step),
+            Err(refused) => gates.lacks(demand, refused, step.now, &mut self.lacks),
+        };
+        match lacking {
+            Ok(()) => self.hold_back(key, id, step),
+            Err(last_word) => self.refuse(id, last_word),
+        }
+    }
+
+    /// Whoever was refused heads the lines of all that it lacks.
+    fn hold_back(&mut self, key: Key, id: u32, step: &Step<'_>) {
+        let mut first = None;
+        for Lack { name, wait } in self.lacks.drain(..) {
+            let retry = wait.map(|wait| step.at(buttress_core::time::later(step.now.get(), wait)));
+            if let Name::Asked(limit) = name
+                && !self.asked.contains(&limit)
+            {
+                let lines = &self.lines;
+                self.asked.retain(|old| lines.contains(Name::Asked(*old)));
+                self.asked.push(limit);
             }
+            match first {
+                None => first = Some(self.lines.block(name, key, id, retry)),
+                Some(_) => self.lines.block_too(name, key, id, retry),
+            }
+        }
+        if let Some(line) = first {
+            self.stand(id, Stand::Held(key, line));
         }
     }
 

@@ -6,8 +6,12 @@
 //!
 //! A turn that was drawn is paid for at once. If nothing comes of it, because the request is refused or leaves
 //! while something else holds it back, the tenant has its turn back: its next goes first.
+//!
+//! A turn belongs to a round, so that whoever is held back keeps its turn and gains nothing by it: of those held
+//! back the first of every tenant go before the second of any, in whatever order they came to be drawn. A
+//! tenant that begins to wait joins the round that those held back are in.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use buttress_core::KeyHash;
 
@@ -28,9 +32,11 @@ struct Tenant {
     deficit: u64,
     /// Whether it has earned for the turn that it is at.
     in_turn: bool,
+    /// The round of that turn, or of its last.
+    round: Option<u64>,
+    /// The rounds of those whose turn has come, and who have not gone yet.
+    rounds: VecDeque<u64>,
     waiting: VecDeque<Item>,
-    /// Whose turn has come, and who have not gone yet.
-    drawn: usize,
 }
 
 /// Tenants who take turns.
@@ -41,6 +47,10 @@ pub struct Ring {
     by_key: HashMap<KeyHash, usize, foldhash::fast::RandomState>,
     /// Those who have somebody waiting whose turn has not come.
     order: VecDeque<usize>,
+    /// How many tenants have the first of those drawn in a round.
+    firsts: BTreeMap<u64, usize>,
+    /// The round of the turn that was served last.
+    served: u64,
 }
 
 impl Ring {
@@ -61,28 +71,41 @@ impl Ring {
         tenant.waiting.insert(behind, item);
     }
 
-    /// The next turn. It is paid for; say [`settle`](Self::settle) when the request has gone.
-    pub fn draw(&mut self, newest_first: bool) -> Option<Item> {
+    /// The round of the next turn, as far as it is known before those are passed who cannot afford theirs.
+    #[must_use]
+    pub fn next_round(&self) -> Option<u64> {
+        let tenant = &self.tenants[*self.order.front()?];
+        Some(tenant.round_of_turn(self.served, || self.round_of_newcomers()))
+    }
+
+    /// The next turn, and its round, unless that is after the last one asked for. It is paid for; say
+    /// [`settle`](Self::settle) when the request has gone.
+    pub fn draw(&mut self, newest_first: bool, last_round: u64) -> Option<(Item, u64)> {
         let mut passed = 0;
         loop {
             let index = *self.order.front()?;
+            let round = self.next_round().filter(|round| *round <= last_round)?;
             let tenant = &mut self.tenants[index];
             if !tenant.in_turn {
                 tenant.in_turn = true;
+                tenant.round = Some(round);
                 tenant.deficit = tenant.deficit.saturating_add(1);
             }
             let item = tenant.next(newest_first)?;
             if tenant.deficit >= item.cost {
                 tenant.take(newest_first);
                 tenant.deficit -= item.cost;
-                tenant.drawn += 1;
+                tenant.rounds.push_back(round);
+                if tenant.rounds.len() == 1 {
+                    self.first_comes(Some(round));
+                }
                 self.after_turn(index, newest_first);
-                return Some(item);
+                return Some((item, round));
             }
             self.rotate(index);
             passed += 1;
             if passed == self.order.len() {
-                self.skip_rounds(newest_first);
+                self.skip_rounds(newest_first, last_round.saturating_sub(round));
                 passed = 0;
             }
         }
@@ -95,7 +118,17 @@ impl Ring {
             return;
         };
         let tenant = &mut self.tenants[index];
-        tenant.drawn = tenant.drawn.saturating_sub(1);
+        let first = tenant.rounds.front().copied();
+        match refund {
+            // Whichever of its requests goes, the tenant was served for its first turn.
+            None => {
+                self.served = self.served.max(first.unwrap_or(0));
+                tenant.rounds.pop_front();
+            }
+            Some(_) => {
+                tenant.rounds.pop_back();
+            }
+        }
         if let Some(cost) = refund {
             tenant.deficit = tenant.deficit.saturating_add(cost);
             if !tenant.waiting.is_empty() {
@@ -106,7 +139,42 @@ impl Ring {
                 }
             }
         }
+        let next = tenant.rounds.front().copied();
+        if next != first {
+            self.first_goes(first);
+            self.first_comes(next);
+        }
         self.forget_if_gone(index);
+    }
+
+    fn first_comes(&mut self, round: Option<u64>) {
+        if let Some(round) = round {
+            *self.firsts.entry(round).or_default() += 1;
+        }
+    }
+
+    fn first_goes(&mut self, round: Option<u64>) {
+        if let Some(round) = round
+            && let Some(count) = self.firsts.get_mut(&round)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.firsts.remove(&round);
+            }
+        }
+    }
+
+    /// The round in which a tenant that begins to wait has its first turn: the first in which somebody is held
+    /// back, or the next if somebody's turn is in that already, for it waits longer.
+    fn round_of_newcomers(&self) -> u64 {
+        let Some((&first, _)) = self.firsts.first_key_value() else {
+            return self.served;
+        };
+        let next = first.saturating_add(1);
+        match self.firsts.contains_key(&next) {
+            true => next,
+            false => first,
+        }
     }
 
     /// A request leaves whose turn has not come.
@@ -158,22 +226,23 @@ impl Ring {
     }
 
     /// Nobody could afford its next in a whole round: all the rounds in which that stays so are one step.
-    fn skip_rounds(&mut self, newest_first: bool) {
+    fn skip_rounds(&mut self, newest_first: bool, most: u64) {
         let missing = self.order.iter().filter_map(|index| {
             let tenant = &self.tenants[*index];
             let next = tenant.next(newest_first)?;
             Some(next.cost.saturating_sub(tenant.deficit))
         });
-        let rounds = missing.min().unwrap_or(0).saturating_sub(1);
+        let rounds = missing.min().unwrap_or(0).saturating_sub(1).min(most);
         for index in &self.order {
-            let deficit = &mut self.tenants[*index].deficit;
+            let Tenant { deficit, round, .. } = &mut self.tenants[*index];
             *deficit = deficit.saturating_add(rounds);
+            *round = round.map(|round| round.saturating_add(rounds));
         }
     }
 
     fn forget_if_gone(&mut self, index: usize) {
         let tenant = &mut self.tenants[index];
-        if tenant.waiting.is_empty() && tenant.drawn == 0 {
+        if tenant.waiting.is_empty() && tenant.rounds.is_empty() {
             if let Some(key) = tenant.key.take() {
                 self.by_key.remove(&key);
                 self.free.push(index);
@@ -181,6 +250,7 @@ impl Ring {
             // What a burst made room for is given back with it.
             *tenant = Tenant {
                 waiting: std::mem::take(&mut tenant.waiting),
+                rounds: std::mem::take(&mut tenant.rounds),
                 ..Tenant::default()
             };
         }
@@ -188,6 +258,15 @@ impl Ring {
 }
 
 impl Tenant {
+    /// The round of the turn that it is at, or of its next.
+    fn round_of_turn(&self, served: u64, of_newcomers: impl FnOnce() -> u64) -> u64 {
+        match self.round {
+            Some(round) if self.in_turn => round,
+            Some(round) => round.saturating_add(1).max(served),
+            None => of_newcomers(),
+        }
+    }
+
     fn next(&self, newest_first: bool) -> Option<Item> {
         match newest_first {
             true => self.waiting.back().copied(),

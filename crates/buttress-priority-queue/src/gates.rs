@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use buttress_core::{LimitId, Now, Permit, Policy, Rejection};
 
@@ -76,17 +77,60 @@ impl<G: Policy> Gates<G> {
         })
     }
 
-    /// The name of what refused somebody.
-    pub(crate) fn name_of(&self, demand: &G::Demand, rejection: &Rejection) -> Name {
-        let Some(limit) = rejection.limit() else {
-            return Name::Unnamed;
-        };
-        let mut name = Name::Asked(limit);
-        self.policy.limits(demand, &mut |said, shared| {
-            if said == limit {
-                name = Name::Limit(shared);
-            }
+    /// The refusal for which waiting does not help, if there is one among all that the demand would meet.
+    pub(crate) fn last_word(&self, demand: &G::Demand, now: &Now) -> Option<Rejection> {
+        let mut last_word = None;
+        self.policy.refusals(demand, now, &mut |rejection| {
+            last_word = last_word.or(Some(rejection).filter(is_final));
         });
-        name
+        last_word
     }
+
+    /// All that somebody lacks who was refused, what refused it first.
+    ///
+    /// # Errors
+    ///
+    /// The refusal for which waiting does not help.
+    pub(crate) fn lacks(
+        &self,
+        demand: &G::Demand,
+        refused: Rejection,
+        now: &Now,
+        lacks: &mut Vec<Lack>,
+    ) -> Result<(), Rejection> {
+        lacks.clear();
+        let mut last_word = Some(refused).filter(is_final);
+        if last_word.is_none() {
+            self.note(demand, &refused, lacks);
+            self.policy
+                .refusals(demand, now, &mut |rejection| match is_final(&rejection) {
+                    true => last_word = last_word.or(Some(rejection)),
+                    false => self.note(demand, &rejection, lacks),
+                });
+        }
+        last_word.map_or(Ok(()), Err)
+    }
+
+    /// Notes what refuses, by the name that all who need it know.
+    fn note(&self, demand: &G::Demand, rejection: &Rejection, lacks: &mut Vec<Lack>) {
+        let mut name = rejection.limit().map_or(Name::Unnamed, Name::Asked);
+        if let Some(limit) = rejection.limit() {
+            self.policy.limits(demand, &mut |said, shared| {
+                if said == limit {
+                    name = Name::Limit(shared);
+                }
+            });
+        }
+        if !lacks.iter().any(|lack| lack.name == name) {
+            let wait = rejection.retry_after();
+            lacks.push(Lack { name, wait });
+        }
+    }
+}
+
+/// What somebody lacks, and in how long that comes, if it is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lack {
+    pub(crate) name: Name,
+    pub(crate) wait: Option<Duration>,
 }

@@ -1,16 +1,14 @@
 //! The queue: the handle, and the admission.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use buttress_core::time::{Instant, now};
 use buttress_core::{Admission, Now, Permit, Policy, Reason, Rejection, Verdict, When};
 
 use crate::blocked::Lines;
 use crate::demand::{NoGate, QueueDemand};
+use crate::drained::Drained;
 use crate::free_places::FreePlaces;
 use crate::gates::Gates;
 use crate::limit::{Limit, Reading, Sample};
@@ -212,9 +210,7 @@ impl<G: Policy> PriorityQueue<G> {
     /// it changes nothing; [`open`](Self::open) takes it back.
     pub fn drain(&self) -> Drained<G> {
         self.enter(&Now::new(), |state, _, _| state.door = Door::Draining);
-        Drained {
-            queue: self.clone(),
-        }
+        Drained::new(self.clone())
     }
 
     /// Takes nobody in any more, and refuses all who wait. What is in flight goes on; [`drain`](Self::drain)
@@ -287,20 +283,14 @@ impl<G: Policy> PriorityQueue<G> {
         })
     }
 
-    pub(crate) fn answer(
+    #[inline]
+    fn permit(
         &self,
-        arrived: Arrived<G>,
-    ) -> Result<Result<Permit<QueueTicket<G>>, Rejection>, u32> {
-        match arrived {
-            Arrived::Granted(permit, place, demand) => Ok(Ok(Permit::new(QueueTicket::new(
-                self.clone(),
-                demand,
-                permit,
-                place,
-            )))),
-            Arrived::Refused(rejection) => Ok(Err(rejection)),
-            Arrived::Waits(id) => Err(id),
-        }
+        gates: Permit<G::Ticket>,
+        place: Place,
+        demand: Option<G::Demand>,
+    ) -> Permit<QueueTicket<G>> {
+        Permit::new(QueueTicket::new(self.clone(), demand, gates, place))
     }
 
     /// A place, without the lock, if nobody waits and nothing but the count decides.
@@ -350,14 +340,15 @@ impl<G: Policy> Admission for PriorityQueue<G> {
     #[inline]
     fn admit(&self, demand: Self::Demand, now: &Now) -> Verdict<QueueTicket<G>, QueueWait<G>> {
         if let Some(place) = self.take_free(&demand, now) {
-            let queue = self.clone();
-            let ticket = QueueTicket::new(queue, demand.gates, Permit::exempt(), place);
-            return Verdict::Now(Ok(Permit::new(ticket)));
+            return Verdict::Now(Ok(self.permit(Permit::exempt(), place, demand.gates)));
         }
         let arrived = self.enter(now, |state, gates, step| state.arrive(gates, demand, step));
-        match self.answer(arrived) {
-            Ok(answer) => Verdict::Now(answer),
-            Err(id) => Verdict::Later(QueueWait::new(self.clone(), id)),
+        match arrived {
+            Arrived::Granted(permit, place, demand) => {
+                Verdict::Now(Ok(self.permit(permit, place, demand)))
+            }
+            Arrived::Refused(rejection) => Verdict::Now(Err(rejection)),
+            Arrived::Waits(id) => Verdict::Later(QueueWait::new(self.clone(), id)),
         }
     }
 }
@@ -379,36 +370,5 @@ impl<G: Policy> fmt::Debug for PriorityQueue<G> {
             .field("in_flight", &status.in_flight)
             .field("waiting", &status.waiting())
             .finish_non_exhaustive()
-    }
-}
-
-/// Ready when nobody waits at a queue and nothing is in flight.
-#[must_use = "a future does nothing unless it is awaited"]
-pub struct Drained<G: Policy> {
-    queue: PriorityQueue<G>,
-}
-
-impl<G: Policy> Future for Drained<G> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let waker = cx.waker().clone();
-        self.queue.enter(&Now::new(), |state, _, _| {
-            if state.in_flight == 0 && state.queue.is_empty() {
-                state.wakers.discard(Some(waker));
-                return Poll::Ready(());
-            }
-            match state.drained.iter().any(|held| held.will_wake(&waker)) {
-                true => state.wakers.discard(Some(waker)),
-                false => state.drained.push(waker),
-            }
-            Poll::Pending
-        })
-    }
-}
-
-impl<G: Policy> fmt::Debug for Drained<G> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Drained").field(&self.queue).finish()
     }
 }

@@ -43,6 +43,7 @@ mod config;
 mod demand;
 mod dispatch;
 mod drain_rate;
+mod drained;
 mod fair;
 #[cfg(feature = "http")]
 mod fields;
@@ -83,9 +84,10 @@ pub use concurrency::{ConcurrencyLimit, ConcurrencyTicket};
 #[cfg(feature = "serde")]
 pub use config::PriorityQueueConfig;
 pub use demand::{NoGate, QueueDemand};
+pub use drained::Drained;
 #[cfg(feature = "http")]
 pub use fields::{DeadlineFields, PriorityField, TenantField, Trust};
-pub use handle::{Drained, PriorityQueue, QueueStatus};
+pub use handle::{PriorityQueue, QueueStatus};
 pub use layer::{PriorityQueueLayer, Queued, Saying};
 pub use limit::{Limit, Reading as LimitReading};
 pub use priority::{InOrder, MAX_LEVELS, Priority, PriorityOf, Urgency};

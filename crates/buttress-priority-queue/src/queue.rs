@@ -4,6 +4,7 @@
 //! one's own and one more per full ageing waited; then the tenant's turn, if turns are taken; then arrival, or,
 //! while the queue has been backed up for long and that was asked for, the latest arrival.
 
+mod key;
 mod standing;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -11,28 +12,8 @@ use std::collections::{BTreeSet, VecDeque};
 use buttress_core::KeyHash;
 
 use crate::fair::Ring;
-use crate::priority::MAX_LEVELS;
+pub use key::Key;
 use standing::{highest, lowest};
-
-/// A place in the order: the smaller goes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
-    /// How far below the highest level there can be.
-    rank: u8,
-    /// The number of the arrival, or of the turn where turns are taken.
-    order: u64,
-}
-
-impl Key {
-    /// A place in the order of a level.
-    #[must_use]
-    pub fn new(level: u8, order: u64) -> Self {
-        Self {
-            rank: MAX_LEVELS.saturating_sub(level),
-            order,
-        }
-    }
-}
 
 /// The rules of an order.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +43,12 @@ pub struct Arrival {
     pub patience: u64,
     /// From when on nothing of it is started.
     pub deadline: u64,
+}
+
+impl Arrival {
+    fn end(&self) -> u64 {
+        self.deadline.min(self.patience)
+    }
 }
 
 /// Where somebody who waits stands.
@@ -119,7 +106,8 @@ pub struct Queue<T> {
     next_turn: u64,
     /// Who rises, when, and of those who rise together in order of arrival.
     rises: BTreeSet<(u64, u64, u32)>,
-    expires: BTreeSet<(u64, u32)>,
+    /// Whose wait ends, when, and of those that end together in order of arrival.
+    expires: BTreeSet<(u64, u64, u32)>,
     backed_up_since: Option<u64>,
 }
 
@@ -202,9 +190,9 @@ impl<T> Queue<T> {
                 u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        let end = arrival.deadline.min(arrival.patience);
+        let end = arrival.end();
         if end != u64::MAX {
-            self.expires.insert((end, id));
+            self.expires.insert((end, seq, id));
         }
         if self.waiting == 0 {
             self.backed_up_since = Some(arrival.at);
@@ -237,20 +225,31 @@ impl<T> Queue<T> {
     #[must_use]
     pub fn peek(&self) -> Option<Key> {
         let level = highest(self.ready)?;
+        let line = &self.levels[usize::from(level)];
+        if self.rules.fair {
+            return Some(Key::new(level, u64::MAX).in_round(line.ring.next_round()?));
+        }
         let order = match self.takes_turns() {
             true => u64::MAX,
-            false => self.levels[usize::from(level)].ready.front()?.0,
+            false => line.ready.front()?.0,
         };
         Some(Key::new(level, order))
     }
 
-    /// Whose turn comes next.
-    pub fn draw(&mut self, now: u64) -> Option<(Key, u32)> {
+    /// Whose turn comes next, unless that is in a later round than the one who would go otherwise.
+    pub fn draw(&mut self, now: u64, before: Option<Key>) -> Option<(Key, u32)> {
         let level = highest(self.ready)?;
         let newest_first = self.is_newest_first(now);
         let line = &mut self.levels[usize::from(level)];
+        let mut round = 0;
+        let last_round = before
+            .and_then(|key| key.round_of(level))
+            .unwrap_or(u64::MAX);
         let drawn = match (self.rules.fair, newest_first) {
-            (true, _) => line.ring.draw(newest_first).map(|item| (item.seq, item.id)),
+            (true, _) => line.ring.draw(newest_first, last_round).map(|(item, of)| {
+                round = of;
+                (item.seq, item.id)
+            }),
             (false, true) => line.ready.pop_back(),
             (false, false) => line.ready.pop_front(),
         };
@@ -263,7 +262,7 @@ impl<T> Queue<T> {
             }
             false => seq,
         };
-        let key = Key::new(level, order);
+        let key = Key::new(level, order).in_round(round);
         self.get_mut(id)?.stand = Stand::Drawn(key);
         Some((key, id))
     }
@@ -271,16 +270,12 @@ impl<T> Queue<T> {
     /// Somebody waits no more: it goes, or, if nothing came of its turn, leaves.
     pub fn remove(&mut self, id: u32, served: bool) {
         let Some(entry) = self.get(id) else { return };
-        let Arrival {
-            level,
-            deadline,
-            patience,
-            ..
-        } = entry.arrival;
+        let (level, seq) = (entry.arrival.level, entry.seq);
+        let end = entry.arrival.end();
         if entry.stand == Stand::Gone {
             return;
         }
-        self.expires.remove(&(deadline.min(patience), id));
+        self.expires.remove(&(end, seq, id));
         self.leave_level(id, served);
         if let Some(entry) = self.get_mut(id) {
             entry.stand = Stand::Gone;
@@ -319,15 +314,23 @@ impl<T> Queue<T> {
     }
 
     /// Those whose wait ends before or at `now`, the earliest end first.
-    pub fn expired(&self, now: u64) -> impl Iterator<Item = u32> + '_ {
-        let ends = self.expires.iter().take_while(move |(at, _)| *at <= now);
-        ends.map(|(_, id)| *id)
+    #[must_use]
+    pub fn expired(&self, now: u64) -> Vec<u32> {
+        let ends = self.expires.iter().take_while(|(at, ..)| *at <= now);
+        ends.map(|(.., id)| *id).collect()
+    }
+
+    /// The one whose wait ends first, if that is before or at `now`.
+    #[must_use]
+    pub fn next_to_expire(&self, now: u64) -> Option<u32> {
+        let first = self.expires.first();
+        first.filter(|(at, ..)| *at <= now).map(|(.., id)| *id)
     }
 
     /// When the next wait ends.
     #[must_use]
     pub fn next_expiry(&self) -> Option<u64> {
-        self.expires.first().map(|(at, _)| *at)
+        self.expires.first().map(|(at, ..)| *at)
     }
 
     /// The latest arrival of the lowest level, and that level.

@@ -9,7 +9,7 @@ use buttress_core::{LimitId, Now, Permit, Policy, Reason, Rejection, When};
 
 use crate::blocked::Lines;
 use crate::drain_rate::DrainRate;
-use crate::gates::Gates;
+use crate::gates::{Gates, Lack};
 use crate::limit::Sample;
 use crate::queue::{Queue, Stand};
 use crate::settings::{Settings, nanos};
@@ -92,6 +92,8 @@ pub(crate) struct State<G: Policy> {
     pub(crate) lines: Lines<Name>,
     /// The limits of lines whose policies must be asked who needs them.
     pub(crate) asked: Vec<LimitId>,
+    /// What the one lacks that is being decided on.
+    pub(crate) lacks: Vec<Lack>,
     pub(crate) limit: u32,
     pub(crate) in_flight: u32,
     pub(crate) by_partition: Vec<u32>,
@@ -152,6 +154,7 @@ impl<G: Policy> State<G> {
             queue: Queue::new(settings.rules()),
             lines: Lines::default(),
             asked: Vec::new(),
+            lacks: Vec::new(),
             limit: settings.limit.get(),
             in_flight: 0,
             by_partition: vec![0; settings.partitions.len()],
@@ -264,12 +267,17 @@ impl<G: Policy> State<G> {
 
     /// Somebody leaves the order; what is kept of it stays.
     pub(crate) fn withdraw(&mut self, id: u32) {
+        self.leave_lines(id);
+        self.queue.remove(id, false);
+        self.after_leaving(id);
+    }
+
+    /// Whoever is held back stands in no line any more.
+    pub(crate) fn leave_lines(&mut self, id: u32) {
         let stand = self.queue.get(id).map(|entry| entry.stand);
         if let Some(Stand::Held(key, line)) = stand {
             self.lines.leave(line, key, id);
         }
-        self.queue.remove(id, false);
-        self.after_leaving(id);
     }
 
     pub(crate) fn after_leaving(&mut self, id: u32) {

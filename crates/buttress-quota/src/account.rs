@@ -149,10 +149,34 @@ impl Account {
         cost: u64,
         now: u64,
     ) -> impl Iterator<Item = usize> + 'a {
-        self.views(rules)
-            .enumerate()
-            .filter(move |(_, (rule, view))| rule.refusal(*view, cost, now).is_some())
-            .map(|(index, _)| index)
+        self.refusals(rules, cost, now).map(|refusal| refusal.quota)
+    }
+
+    /// Of all quotas that refuse `cost` now, in order, when each of them would admit it.
+    pub fn refusals<'a>(
+        &'a self,
+        rules: &'a Rules,
+        cost: u64,
+        now: u64,
+    ) -> impl Iterator<Item = Refusal> + 'a {
+        let views = self.views(rules).enumerate();
+        views.filter_map(move |(quota, (rule, view))| {
+            let when = rule.refusal(view, cost, now)?;
+            Some(Refusal { when, quota })
+        })
+    }
+
+    /// Of all quotas that are below zero, in order, when each of them is repaid.
+    pub fn unrepaid<'a>(
+        &'a self,
+        rules: &'a Rules,
+        now: u64,
+    ) -> impl Iterator<Item = Refusal> + 'a {
+        let views = self.views(rules).enumerate();
+        views.filter_map(move |(quota, (rule, view))| {
+            let when = rule.until_repaid(view, now)?;
+            Some(Refusal { when, quota })
+        })
     }
 
     /// How every quota stands, in order.

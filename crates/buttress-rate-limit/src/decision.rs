@@ -3,6 +3,8 @@
 use buttress_core::When;
 use buttress_quota::algorithm::{self as rules, Account, Refusal, Rules};
 
+use crate::limits::MAX_QUOTAS;
+
 /// Why a cost is not admitted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
@@ -114,13 +116,37 @@ fn refused_by_key(refusal: Refusal, keyed: Side<'_>, cost: u64, now: u64) -> Ref
 
 fn refused(when: rules::When, quota: usize, violated: u16) -> Refused {
     Refused {
-        when: match when {
-            rules::When::After(wait) => When::After(wait),
-            rules::When::Never => When::Never,
-        },
+        when: when_of(when),
         quota: u8::try_from(quota).unwrap_or(u8::MAX),
         violated,
         global: false,
+    }
+}
+
+/// Of every quota that may concern a request, when it would admit, if it refuses.
+pub(crate) type Refusals = [Option<When>; MAX_QUOTAS];
+
+/// When each quota that refuses would admit `cost`.
+pub(crate) fn refusals(keyed: Side<'_>, global: Option<Side<'_>>, cost: u64, now: u64) -> Refusals {
+    let mut found = [None; MAX_QUOTAS];
+    let mut note = |offset: usize, side: Side<'_>| {
+        for refusal in side.account.refusals(side.rules, cost, now) {
+            if let Some(slot) = found.get_mut(offset + refusal.quota) {
+                *slot = Some(when_of(refusal.when));
+            }
+        }
+    };
+    note(0, keyed);
+    if let Some(global) = global {
+        note(keyed.rules.len(), global);
+    }
+    found
+}
+
+fn when_of(when: rules::When) -> When {
+    match when {
+        rules::When::After(wait) => When::After(wait),
+        rules::When::Never => When::Never,
     }
 }
 

@@ -129,6 +129,26 @@ impl Policy for RateLimiter {
         }
     }
 
+    fn refusals(&self, demand: &RateDemand, now: &Now, each: &mut dyn FnMut(Rejection)) {
+        let Err(first) = Policy::would_admit(self, demand, now) else {
+            return;
+        };
+        each(first);
+        let Some(limit) = first.limit() else { return };
+        let violated = (0..)
+            .take(MAX_QUOTAS)
+            .filter(|quota| first.violates(*quota));
+        if violated.count() > 1 {
+            let shared = &self.shared;
+            let refusals = shared.refusals(demand.key, demand.cost, shared.nanos(now));
+            for (quota, when) in (0..).zip(refusals) {
+                if let Some(when) = when.filter(|_| quota != limit.quota) {
+                    each(Rejection::new(first.reason(), when).by(LimitId { quota, ..limit }));
+                }
+            }
+        }
+    }
+
     fn touches(&self, demand: &RateDemand, limit: LimitId) -> bool {
         if limit.quota == LimitId::NO_QUOTA {
             let same_key = key_of(demand.key) == key_of(limit.key);

@@ -281,6 +281,24 @@ impl Shared {
 
     /// Whether the one decision would admit.
     pub(crate) fn check(&self, key: KeyHash, cost: u64, now: u64) -> Result<(), Refused> {
+        self.with_sides(key, now, |keyed, global, now| {
+            check(keyed, global, cost, now)
+        })
+    }
+
+    /// For every quota that refuses, in order, when it would admit.
+    pub(crate) fn refusals(&self, key: KeyHash, cost: u64, now: u64) -> decision::Refusals {
+        self.with_sides(key, now, |keyed, global, now| {
+            decision::refusals(keyed, global, cost, now)
+        })
+    }
+
+    fn with_sides<R>(
+        &self,
+        key: KeyHash,
+        now: u64,
+        f: impl FnOnce(Side<'_>, Option<Side<'_>>, u64) -> R,
+    ) -> R {
         self.with_accounts(key, now, |keyed, global| {
             let side = Side {
                 rules: &keyed.settings.keyed(key).rules,
@@ -290,7 +308,7 @@ impl Shared {
                 rules: &one.settings.global.rules,
                 account: &one.account,
             });
-            check(side, global, cost, keyed.now)
+            f(side, global, keyed.now)
         })
     }
 

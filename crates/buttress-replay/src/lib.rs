@@ -4,9 +4,7 @@
 //! binary `buttress-replay` is made of; it reads, checks and prints, and leaves every decision to the layers.
 
 pub mod arguments;
-mod contradictions;
 pub mod decision;
-mod document;
 pub mod error;
 mod line;
 pub mod policy;

@@ -1,5 +1,7 @@
 //! A budget for retries, shared by all who spend from it.
 
+mod changed;
+
 use std::fmt;
 use std::sync::Arc;
 

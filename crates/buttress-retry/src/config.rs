@@ -70,6 +70,7 @@ impl RetryConfig {
 #[serde(deny_unknown_fields)]
 struct Fields {
     enabled: Option<bool>,
+    preset: Option<Preset>,
     attempts: Option<u32>,
     base: Option<Setting>,
     max: Option<Setting>,
@@ -80,6 +81,27 @@ struct Fields {
     deadline: Option<Setting>,
     max_retry_after: Option<Setting>,
     budget: Option<Budget>,
+}
+
+/// The presets of [`RetryLayer`], by name. Keys that stand beside one have the last word.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Preset {
+    AwsStandard,
+    Envoy,
+    Finagle,
+    GrpcA6,
+}
+
+impl Preset {
+    fn layer(self) -> RetryLayer {
+        match self {
+            Self::AwsStandard => RetryLayer::aws_standard(),
+            Self::Envoy => RetryLayer::envoy(),
+            Self::Finagle => RetryLayer::finagle(),
+            Self::GrpcA6 => RetryLayer::grpc_a6(),
+        }
+    }
 }
 
 /// The jitters that have a name alone.
@@ -107,16 +129,13 @@ impl TryFrom<Fields> for RetryConfig {
     type Error = SettingError;
 
     fn try_from(fields: Fields) -> Result<Self, SettingError> {
-        let default = Self::default();
-        let usual = Backoff::default();
-        let base = fields.base.map_or(usual.base(), |setting| setting.0);
-        let max = fields.max.map_or(usual.max(), |setting| setting.0);
-        let multiplier = fields.multiplier.unwrap_or(usual.multiplier());
-        let jitter = fields.jitter.map_or(usual.jitter(), Jitter::from);
-        // A base above the longest pause is that pause, as every interval is.
-        let backoff = Backoff::exponential(base.min(max), max)?
-            .with_multiplier(multiplier)?
-            .with_jitter(jitter)?;
+        let mut default = Self::default();
+        if let Some(preset) = fields.preset {
+            let layer = preset.layer();
+            default.policy = layer.policy();
+            default.budget = layer.retry_budget().rule();
+        }
+        let backoff = fields.backoff(default.policy.backoff())?;
         let mut policy = default.policy.with_backoff(backoff);
         if let Some(attempts) = fields.attempts {
             policy = policy.with_attempts(attempts)?;
@@ -137,6 +156,17 @@ impl TryFrom<Fields> for RetryConfig {
             budget: fields.budget.map_or(default.budget, |budget| budget.0),
             seed: None,
         })
+    }
+}
+
+impl Fields {
+    fn backoff(&self, usual: Backoff) -> Result<Backoff, SettingError> {
+        let base = self.base.map_or(usual.base(), |setting| setting.0);
+        let max = self.max.map_or(usual.max(), |setting| setting.0);
+        // A base above the longest pause is that pause, as every interval is.
+        Backoff::exponential(base.min(max), max)?
+            .with_multiplier(self.multiplier.unwrap_or(usual.multiplier()))?
+            .with_jitter(self.jitter.map_or(usual.jitter(), Jitter::from))
     }
 }
 

@@ -61,6 +61,23 @@ pub(crate) struct Parts<W, J, R, O> {
     pub(crate) observer: O,
 }
 
+/// All that a [`RetryLayer`] was told, for services that are to do otherwise while they work: see
+/// [`Retry::set`].
+#[expect(
+    missing_debug_implementations,
+    reason = "what users gave need not be `Debug`"
+)]
+pub struct RetryParts<W = Cloned, J = OnError, R = AsError, O = ()>(
+    pub(crate) Arc<Parts<W, J, R, O>>,
+);
+
+// Derived, this would demand `Clone` of what is behind the `Arc`.
+impl<W, J, R, O> Clone for RetryParts<W, J, R, O> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
 impl RetryLayer {
     /// Retries with exponential backoff: from the first pause to the longest.
     ///
@@ -100,6 +117,13 @@ impl<W, J, R, O> RetryLayer<W, J, R, O> {
     #[must_use]
     pub const fn policy(&self) -> RetryPolicy {
         self.policy
+    }
+
+    /// Does all that a policy says, in place of what was said before.
+    #[must_use]
+    pub fn with_policy(mut self, policy: RetryPolicy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// At most so many attempts, the first included. Three if nothing is said.
@@ -301,18 +325,30 @@ where
     type Service = Retry<S, W, J, R, O>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Retry::new(
-            inner,
-            Arc::new(Parts {
-                policy: self.policy,
-                budget: self.budget.clone(),
-                random: Arc::clone(&self.random),
-                replay: self.replay.clone(),
-                judge: self.judge.clone(),
-                on_reject: self.on_reject.clone(),
-                observer: self.observer.clone(),
-            }),
-        )
+        Retry::new(inner, self.parts().0)
+    }
+}
+
+impl<W, J, R, O> RetryLayer<W, J, R, O>
+where
+    W: Clone,
+    J: Clone,
+    R: Clone,
+    O: Clone,
+{
+    /// All that the layer was told, for services that it made and that are to do otherwise now: see
+    /// [`Retry::set`].
+    #[must_use]
+    pub fn parts(&self) -> RetryParts<W, J, R, O> {
+        RetryParts(Arc::new(Parts {
+            policy: self.policy,
+            budget: self.budget.clone(),
+            random: Arc::clone(&self.random),
+            replay: self.replay.clone(),
+            judge: self.judge.clone(),
+            on_reject: self.on_reject.clone(),
+            observer: self.observer.clone(),
+        }))
     }
 }
 

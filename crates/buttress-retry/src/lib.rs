@@ -72,7 +72,7 @@ pub use http::{
     Rebody, WrappedBy,
 };
 pub use judge::{Again, Judge, Judgement, OnBoxError, OnError};
-pub use layer::RetryLayer;
+pub use layer::{RetryLayer, RetryParts};
 pub use methods::Methods;
 pub use policy::RetryPolicy;
 pub use replay::{Cloned, CopiedBy, Copies, CopiesBy, Repeats, Replay, Template};

@@ -11,7 +11,7 @@ use crate::attempt::Attempt;
 use crate::call::Call;
 use crate::future::ResponseFuture;
 use crate::judge::Judge;
-use crate::layer::Parts;
+use crate::layer::{Parts, RetryParts};
 use crate::replay::Replay;
 
 /// A service whose failed calls are tried again.
@@ -32,6 +32,17 @@ impl<S, W, J, R, O> Retry<S, W, J, R, O> {
     /// The inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
+    }
+
+    /// The inner service, for whoever lets a request pass this layer by.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Retries as another layer of the same kind does from the next call on. The inner service stays as ready
+    /// as it is; calls that run go on as they began.
+    pub fn set(&mut self, parts: RetryParts<W, J, R, O>) {
+        self.parts = parts.0;
     }
 }
 

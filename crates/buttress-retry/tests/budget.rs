@@ -225,3 +225,21 @@ fn of_grpcs_ratio_three_decimals_count() {
         "{error}"
     );
 }
+
+#[test]
+fn a_changed_rule_goes_on_from_what_is_held() {
+    let at = now();
+    let budget = only_ratio(0.5);
+    (0..40).for_each(|_| budget.deposit());
+    assert!(budget.withdraw(&Now::at(at)));
+    let rule = BudgetRule::ratio(0.1).per_second(0.0).reserve(50.0);
+    let changed = budget.changed_to(rule, &Now::at(at));
+    assert_eq!(changed.rule(), rule);
+    assert_eq!(balance(&changed, at), 19.0);
+    assert_eq!(changed.snapshot(&Now::at(at)).allowed, 1);
+    let rich = RetryBudget::new(BudgetRule::ratio(0.1).per_second(0.0).reserve(500.0));
+    assert_eq!(balance(&rich.changed_to(rule, &Now::at(at)), at), 100.0);
+    // Another kind of rule counts something else, and starts anew.
+    let prices = budget.changed_to(BudgetRule::aws(), &Now::at(at));
+    assert_eq!(balance(&prices, at), balance(&BudgetRule::aws().into(), at));
+}

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use buttress_retry::{BudgetRule, Jitter, Methods, RetryConfig};
+use buttress_retry::{BudgetRule, Jitter, Methods, RetryConfig, RetryLayer};
 
 fn read(json: &str) -> RetryConfig {
     serde_json::from_str(json).unwrap_or_else(|error| panic!("{json}: {error}"))
@@ -105,4 +105,32 @@ async fn a_layer_is_built_of_it() {
     let layer = config.layer();
     assert_eq!(layer.policy(), config.policy);
     assert_eq!(layer.retry_budget().rule(), config.budget);
+}
+
+#[test]
+fn presets_are_those_of_the_layer_and_keys_beside_them_have_the_last_word() {
+    let presets = [
+        ("aws_standard", RetryLayer::aws_standard()),
+        ("envoy", RetryLayer::envoy()),
+        ("finagle", RetryLayer::finagle()),
+        ("grpc_a6", RetryLayer::grpc_a6()),
+    ];
+    for (name, layer) in presets {
+        let json = format!(r#"{{"preset": "{name}"}}"#);
+        let config: RetryConfig = serde_json::from_str(&json).unwrap();
+        assert_eq!(config.policy, layer.policy(), "{name}");
+        assert_eq!(config.budget, layer.retry_budget().rule(), "{name}");
+        let json =
+            format!(r#"{{"preset": "{name}", "attempts": 9, "max": "3s", "budget": "none"}}"#);
+        let config: RetryConfig = serde_json::from_str(&json).unwrap();
+        assert_eq!(config.policy.attempts(), 9);
+        assert_eq!(config.policy.backoff().max(), Duration::from_secs(3));
+        assert_eq!(
+            config.policy.backoff().jitter(),
+            layer.policy().backoff().jitter()
+        );
+        assert_eq!(config.budget, BudgetRule::unlimited());
+    }
+    let error = serde_json::from_str::<RetryConfig>(r#"{"preset": "aws"}"#).unwrap_err();
+    assert!(error.to_string().contains("aws_standard"), "{error}");
 }

@@ -61,6 +61,27 @@ impl Balance {
         decisive.map_or(Ok(()), Err)
     }
 
+    /// Of all quotas that refuse, by number, when each of them would admit.
+    pub(crate) fn refusals(
+        &self,
+        rules: &ScopeRules,
+        amounts: &Amounts,
+        now: u64,
+        each: &mut impl FnMut(usize, When),
+    ) {
+        let fresh = Account::default();
+        for (index, part) in rules.by_dimension.iter().enumerate() {
+            let account = self.accounts.get(index).unwrap_or(&fresh);
+            let mut tell = |refusal: Refusal| each(part.first + refusal.quota, refusal.when);
+            match amounts.get(part.dimension) {
+                0 => account.unrepaid(&part.rules, now).for_each(&mut tell),
+                units => account
+                    .refusals(&part.rules, units, now)
+                    .for_each(&mut tell),
+            }
+        }
+    }
+
     #[inline]
     fn check_one(
         &self,

@@ -158,6 +158,25 @@ impl Policy for TokenBudget {
         permit.end(End::Released, now);
     }
 
+    fn refusals(&self, demand: &BudgetDemand, now: &Now, each: &mut dyn FnMut(Rejection)) {
+        let Err(first) = self.would_admit(demand, now) else {
+            return;
+        };
+        each(first);
+        let Some(limit) = first.limit() else { return };
+        let violated = (0..)
+            .take(MAX_LIMITS)
+            .filter(|quota| first.violates(*quota));
+        if violated.count() > 1 {
+            let refusals = self.shared.refusals(demand, self.shared.nanos(now));
+            for (quota, when) in (0..).zip(refusals) {
+                if let Some(when) = when.filter(|_| quota != limit.quota) {
+                    each(Rejection::new(first.reason(), when).by(LimitId { quota, ..limit }));
+                }
+            }
+        }
+    }
+
     fn touches(&self, demand: &BudgetDemand, limit: LimitId) -> bool {
         if limit.policy != self.shared.id {
             return false;

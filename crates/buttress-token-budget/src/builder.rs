@@ -31,6 +31,8 @@ pub struct TokenBudgetBuilder {
     per: Vec<Vec<Limit>>,
     global: Vec<Limit>,
     overrides: Vec<Override>,
+    /// Whether limits for all keys together can come later.
+    global_later: bool,
     keys: usize,
     seed: Option<u64>,
     mode: Mode,
@@ -63,6 +65,7 @@ impl Default for TokenBudgetBuilder {
             per: Vec::new(),
             global: Vec::new(),
             overrides: Vec::new(),
+            global_later: false,
             keys: DEFAULT_KEYS,
             seed: None,
             mode: Mode::Hard,
@@ -102,6 +105,14 @@ impl TokenBudgetBuilder {
             hash: Box::new(move |seed| seed.hash(&key)),
             limits: limits.into_iter().collect(),
         });
+        self
+    }
+
+    /// Leaves room for limits for all keys together, also if there are none yet: they are the last scope of
+    /// [`set_limits`](TokenBudget::set_limits), and scopes are fixed when a budget is built.
+    #[must_use]
+    pub fn global_later(mut self) -> Self {
+        self.global_later = true;
         self
     }
 
@@ -212,7 +223,7 @@ impl TokenBudgetBuilder {
         let mut scopes = vec![self.limits];
         scopes.extend(self.per);
         let keyed = scopes.len();
-        if !self.global.is_empty() {
+        if self.global_later || !self.global.is_empty() {
             scopes.push(self.global);
         }
         let seed = self.seed.map_or_else(Seed::random, Seed::fixed);

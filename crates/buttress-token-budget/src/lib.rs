@@ -48,6 +48,7 @@ mod ask;
 mod balance;
 mod budget;
 mod builder;
+mod change;
 #[cfg(feature = "serde")]
 mod config;
 mod demand;

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::hash::Hash;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -10,10 +9,8 @@ use buttress_core::{KeyHash, Now, Policy, Rejection, When};
 use buttress_quota::algorithm::Account;
 
 use crate::budget::TokenBudget;
-use crate::builder::check;
 use crate::demand::BudgetDemand;
 use crate::dimension::{Amounts, Dimension};
-use crate::limits::{Limit, LimitsError, ScopeRules};
 use crate::mode::Mode;
 use crate::room::Arrival;
 use crate::shared::Shared;
@@ -167,49 +164,6 @@ impl TokenBudget {
             }
         }
         most
-    }
-
-    /// The limits in force, scope by scope: the plain ones, those of every `per`, the global ones.
-    #[must_use]
-    pub fn limits(&self) -> Vec<Vec<Limit>> {
-        self.shared
-            .scopes
-            .iter()
-            .map(|scope| scope.limits())
-            .collect()
-    }
-
-    /// Puts other limits of a scope in force for every decision from now on. What was spent stays spent, in
-    /// units, of every dimension that is still limited.
-    ///
-    /// # Errors
-    ///
-    /// Limits that cannot be enforced, or a scope that there is not; then nothing changes.
-    pub fn set_limits(
-        &self,
-        scope: usize,
-        limits: impl IntoIterator<Item = Limit>,
-    ) -> Result<(), LimitsError> {
-        let shared = &self.shared;
-        let now = shared.nanos(&Now::new());
-        shared.in_room(|room| {
-            let mut all = self.limits();
-            let held = all.get_mut(scope).ok_or(LimitsError::NoSuchScope(scope))?;
-            *held = limits.into_iter().collect();
-            let overrides = shared.scopes[0].overrides();
-            check(&all, overrides.iter().map(|(_, limits)| limits))?;
-            let mut rules = ScopeRules::new(&all[scope], &shared.civil);
-            if scope == 0 {
-                rules.overrides = ScopeRules::by_key(&overrides, &shared.civil);
-            }
-            let rules = Arc::new(rules);
-            shared.scopes[scope].change(&rules, now);
-            room.changed(&mut &**shared, None, now);
-            room.wake_all();
-            Ok(())
-        })?;
-        shared.wake_subscribers();
-        Ok(())
     }
 
     /// Turns soft mode on or off: what does not fit is spent all the same.

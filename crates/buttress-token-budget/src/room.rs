@@ -58,6 +58,7 @@ pub(crate) struct Room {
     waiters: HashMap<u64, Waiter>,
     next: u64,
     wakers: Vec<Waker>,
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -79,6 +80,15 @@ const BEHIND_OTHERS: Refused = Refused {
     scope: 0,
 };
 
+/// The answer of a budget that was closed.
+const CLOSED: Turn = Turn::Refused(
+    Reason::Overloaded,
+    Refused {
+        when: When::Never,
+        ..BEHIND_OTHERS
+    },
+);
+
 impl Room {
     pub(crate) fn len(&self) -> usize {
         self.waiters.len()
@@ -97,6 +107,9 @@ impl Room {
         most: usize,
         now: u64,
     ) -> Turn {
+        if self.closed {
+            return CLOSED;
+        }
         let ticket = self.next;
         self.next += 1;
         let member = Member {
@@ -204,8 +217,9 @@ impl Room {
             .extend(waiters.filter_map(|waiter| waiter.waker.take()));
     }
 
-    /// Everybody is refused.
+    /// Everybody is refused, and whoever still comes.
     pub(crate) fn close(&mut self) {
+        self.closed = true;
         for (ticket, waiter) in &mut self.waiters {
             if waiter.gone.is_none() {
                 waiter.gone = Some(Gone::Closed);
@@ -241,13 +255,7 @@ impl Room {
         let turn = match waiter.gone? {
             Gone::Granted { at } => Turn::Granted { at },
             Gone::Refused(refused) => Turn::Refused(Reason::TokenBudget, refused),
-            Gone::Closed => Turn::Refused(
-                Reason::Overloaded,
-                Refused {
-                    when: When::Never,
-                    ..BEHIND_OTHERS
-                },
-            ),
+            Gone::Closed => CLOSED,
             Gone::TooLate => Turn::Refused(Reason::Deadline, BEHIND_OTHERS),
             Gone::Expired => {
                 let due = self.foresee(ledger, u64::MAX, &demand, now);

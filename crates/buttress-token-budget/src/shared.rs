@@ -14,6 +14,7 @@ use crate::dimension::{Amounts, Dimension};
 use crate::errors::SettleErrors;
 use crate::forecast::Forecast;
 use crate::learned::Learned;
+use crate::limits::MAX_LIMITS;
 use crate::lines::Reserve;
 use crate::mode::{Mode, Modes};
 use crate::room::{Arrival, Ledger, Room, Turn};
@@ -151,6 +152,8 @@ impl Shared {
     /// Works in the waiting room, and wakes whoever is to be woken after its lock is dropped.
     pub(crate) fn in_room<R>(&self, f: impl FnOnce(&mut Room) -> R) -> R {
         let mut room = self.room.lock();
+        // Before a newcomer looks at balances, so that whoever changes them afterwards sees that it waits.
+        self.waiting.store(room.len() + 1, Ordering::Release);
         let result = f(&mut room);
         self.waiting.store(room.len(), Ordering::Release);
         let wakers = room.take_wakers();
@@ -189,6 +192,11 @@ impl Shared {
         Step::lock(&self.scopes, &demand.keys, now).check(&demand.amounts)
     }
 
+    /// For every quota that refuses, counted through all scopes, when it would admit.
+    pub(crate) fn refusals(&self, demand: &BudgetDemand, now: u64) -> [Option<When>; MAX_LIMITS] {
+        Step::lock(&self.scopes, &demand.keys, now).refusals(&demand.amounts)
+    }
+
     /// Replaces what was reserved at `at` by what was used, and lets those go that this makes room for.
     pub(crate) fn settle(
         &self,
@@ -201,7 +209,11 @@ impl Shared {
         let mut step = Step::lock(&self.scopes, keys, now);
         step.settle(reserved, used, at);
         let now = self.unlock(step, keys);
-        self.announce(Some(keys[0]), now);
+        match used == reserved {
+            // There is no more room than before, so whose wait falls due now is not served early.
+            true => self.wake_subscribers(),
+            false => self.announce(Some(keys[0]), now),
+        }
     }
 
     /// Ends a step, and tells outside its locks what it led to.

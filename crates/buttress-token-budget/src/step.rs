@@ -10,7 +10,7 @@ use crate::alerts::Crossed;
 use crate::balance;
 use crate::demand::Keys;
 use crate::dimension::{Amounts, Dimension};
-use crate::limits::MAX_SCOPES;
+use crate::limits::{MAX_LIMITS, MAX_SCOPES};
 use crate::sync::MutexGuard;
 use crate::table::{Bucket, Scope, Slot};
 
@@ -81,6 +81,25 @@ impl<'a> Step<'a> {
             offset += rules.limits.len();
         }
         decisive.map_or(Ok(()), Err)
+    }
+
+    /// For every quota that refuses, counted through all scopes, when it would admit.
+    pub(crate) fn refusals(&self, amounts: &Amounts) -> [Option<When>; MAX_LIMITS] {
+        let mut found = [None; MAX_LIMITS];
+        let mut offset = 0;
+        let fresh = balance::Balance::default();
+        for (bucket, slot) in self.buckets.iter().zip(self.slots) {
+            let Some(bucket) = bucket else { break };
+            let (rules, balance) = bucket.look(slot);
+            let balance = balance.unwrap_or(&fresh);
+            balance.refusals(rules, amounts, self.now, &mut |quota, when| {
+                if let Some(slot) = found.get_mut(offset + quota) {
+                    *slot = Some(when_of(when));
+                }
+            });
+            offset += rules.limits.len();
+        }
+        found
     }
 
     /// Spends in all scopes, whether it fits or not.
@@ -171,10 +190,7 @@ pub(crate) fn worse(
 ) -> Refused {
     let bits = u32::try_from(offset).unwrap_or(u32::MAX);
     let violated = refused.violated.unbounded_shl(bits);
-    let when = match refused.when {
-        algorithm::When::After(wait) => When::After(wait),
-        algorithm::When::Never => When::Never,
-    };
+    let when = when_of(refused.when);
     match held {
         Some(held) if rank(held.when) >= rank(when) => Refused {
             violated: held.violated | violated,
@@ -188,6 +204,13 @@ pub(crate) fn worse(
             violated: violated | held.map_or(0, |held| held.violated),
             scope,
         },
+    }
+}
+
+fn when_of(when: algorithm::When) -> When {
+    match when {
+        algorithm::When::After(wait) => When::After(wait),
+        algorithm::When::Never => When::Never,
     }
 }
 

@@ -134,6 +134,28 @@ async fn all_dimensions_or_none() {
     assert_eq!(budget.status().outstanding, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn every_quota_that_refuses_tells_its_own_time() {
+    let budget = TokenBudget::builder()
+        .limit(Dimension::TOTAL, quota("100/10s"))
+        .limit(Dimension::TOTAL, quota("100/minute rolling"))
+        .build()
+        .unwrap();
+    let told = |units| {
+        let mut told = Vec::new();
+        let demand = budget.demand(&[budget.hash("alice")], Amounts::total(units));
+        budget.refusals(&demand, &Now::new(), &mut |rejection| {
+            told.push((rejection.limit().unwrap().quota, rejection.retry_after()));
+        });
+        told
+    };
+    let overdrawn = tokens(&budget, 100).unwrap();
+    let after = |quota, wait| (quota, Some(seconds(wait)));
+    assert_eq!(told(50), [after(1, 60), after(0, 5)], "first what decides");
+    used(overdrawn, 110);
+    assert_eq!(told(0), [after(1, 60), after(0, 1)], "below zero");
+}
+
 fn used_of(permit: Permit<Reserved>, amounts: Amounts) {
     permit.end(
         End::Settled(Outcome::Success, Some(amounts.usage())),
@@ -345,4 +367,37 @@ fn auto_traits() {
     shared::<buttress_token_budget::TokenBudgetLayer>();
     fn clone<T: Clone>() {}
     clone::<TokenBudget>();
+}
+
+#[test]
+fn limits_for_all_keys_together_come_later_where_room_was_left_for_them() {
+    let limit = |text| Limit::new(Dimension::TOTAL, quota(text));
+    let budget = TokenBudget::builder()
+        .limit(Dimension::TOTAL, quota("100/minute"))
+        .global_later()
+        .build()
+        .unwrap();
+    assert_eq!(budget.limits().len(), 2);
+    assert!(budget.would_fit("alice", Amounts::total(100)).is_ok());
+    budget.set_limits(1, [limit("50/minute")]).unwrap();
+    assert!(budget.would_fit("alice", Amounts::total(51)).is_err());
+    budget.set_limits(1, []).unwrap();
+    assert!(budget.would_fit("alice", Amounts::total(51)).is_ok());
+    let [few, many] = [1, 12].map(|count| vec![limit("50/minute"); count]);
+    budget
+        .set_all_limits(vec![few.clone(), many.clone()])
+        .unwrap();
+    // One scope after the other there would be too many for a while.
+    budget.set_all_limits(vec![many.clone(), few]).unwrap();
+    assert_eq!(
+        budget.limits().iter().map(Vec::len).collect::<Vec<_>>(),
+        [12, 1]
+    );
+    let refused = budget.set_all_limits(vec![many.clone(), many.clone()]);
+    assert_eq!(refused, Err(LimitsError::TooManyLimits(24)));
+    assert_eq!(
+        budget.set_all_limits(vec![many]),
+        Err(LimitsError::NoSuchScope(1))
+    );
+    assert_eq!(budget.limits()[1].len(), 1);
 }

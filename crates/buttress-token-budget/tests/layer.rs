@@ -117,3 +117,33 @@ async fn all_services_of_a_layer_share_one_budget_and_readiness_spends_nothing()
     assert!(two.ready().await.unwrap().call(("a", 0)).await.is_ok());
     assert_eq!(left(&budget), 30);
 }
+
+/// A caller who leaves while a layer further in still has it wait gets all back.
+#[tokio::test(start_paused = true)]
+async fn who_leaves_before_it_was_sent_gets_all_back() {
+    let (outer, inner) = (budget(), budget());
+    let stack = tower::ServiceBuilder::new()
+        .layer(
+            TokenBudgetLayer::from(outer.clone())
+                .by(|request: &Request| Some(request.0))
+                .estimate(|request: &Request| Amounts::total(request.1)),
+        )
+        .layer(
+            TokenBudgetLayer::from(inner.clone())
+                .by(|request: &Request| Some(request.0))
+                .estimate(Amounts::total(60))
+                .wait(Duration::from_secs(90)),
+        );
+    let mut service = stack.service(tower::service_fn(|_: Request| {
+        std::future::pending::<Result<u64, std::io::Error>>()
+    }));
+    let mut sent = Box::pin(service.ready().await.unwrap().call(("a", 30)));
+    assert!(futures_util::poll!(&mut sent).is_pending());
+    let mut waits = Box::pin(service.ready().await.unwrap().call(("a", 30)));
+    assert!(futures_util::poll!(&mut waits).is_pending());
+    assert_eq!(left(&outer), 40);
+    drop(waits);
+    assert_eq!(left(&outer), 70, "it waited further in");
+    drop(sent);
+    assert_eq!(left(&outer), 70, "the upstream had it");
+}

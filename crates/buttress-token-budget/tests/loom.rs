@@ -92,3 +92,72 @@ fn overshoot_races_with_a_reservation() {
         assert_eq!(budget.status().outstanding, 0);
     });
 }
+
+/// One who waits goes away while a settlement grants it what it waited for: it is nobody's then, or the next
+/// one's.
+#[test]
+fn who_leaves_races_with_its_grant() {
+    loom::model(|| {
+        let now = buttress_core::time::now();
+        let budget = budget(10);
+        let running = budget.reserve("key", Amounts::total(10)).expect("it fits");
+        let demand = budget.demand(&[budget.hash("key")], Amounts::total(7));
+        let first = enter(&budget, demand, &Now::at(now)).expect_err("it waits");
+        let mut second = enter(&budget, demand, &Now::at(now)).expect_err("it waits behind");
+        let thread = thread::spawn(move || used(running, &Now::at(now), 0));
+        drop(first);
+        thread.join().expect("it does not panic");
+        let granted = second.look(Waker::noop(), &Now::at(now));
+        let granted = granted.expect("nobody is ahead any more").expect("it fits");
+        assert_eq!(budget.balances("key")[0].remaining, 3);
+        granted.end(End::Released, &Now::at(now));
+        assert_eq!(budget.balances("key")[0].remaining, 10);
+        assert_eq!(budget.status().waiting, 0);
+    });
+}
+
+/// Two reservations of one key settle at once, one with more and one with nothing, while a third looks on.
+#[test]
+fn settlement_and_refund_of_one_key() {
+    loom::model(|| {
+        let now = buttress_core::time::now();
+        let budget = budget(10);
+        let first = budget.reserve("key", Amounts::total(4)).expect("it fits");
+        let second = budget.reserve("key", Amounts::total(4)).expect("it fits");
+        let thread = thread::spawn(move || used(first, &Now::at(now), 6));
+        second.end(End::Released, &Now::at(now));
+        thread.join().expect("it does not panic");
+        let left: Vec<_> = budget
+            .balances("key")
+            .iter()
+            .map(|held| held.remaining)
+            .collect();
+        assert_eq!(left, [4, 4]);
+        assert_eq!(budget.status().outstanding, 0);
+    });
+}
+
+/// Closing races with an arrival: it goes, or is refused, and nobody waits for a budget that is closed.
+#[test]
+fn nobody_waits_for_what_is_closed() {
+    loom::model(|| {
+        let now = buttress_core::time::now();
+        let budget = budget(10);
+        let running = budget.reserve("key", Amounts::total(10)).expect("it fits");
+        let other = budget.clone();
+        let thread = thread::spawn(move || other.close());
+        let demand = budget.demand(&[budget.hash("key")], Amounts::total(4));
+        let entered = enter(&budget, demand, &Now::at(now));
+        thread.join().expect("it does not panic");
+        match entered {
+            Ok(answer) => assert!(answer.is_err()),
+            Err(mut waiter) => {
+                let answer = waiter.look(Waker::noop(), &Now::at(now));
+                assert!(answer.expect("it was told").is_err());
+            }
+        }
+        used(running, &Now::at(now), 3);
+        assert_eq!(budget.status().outstanding, 0);
+        assert_eq!(budget.balances("key")[0].remaining, 7);
+    });
+}

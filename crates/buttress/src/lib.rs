@@ -77,6 +77,8 @@
 
 #[cfg(feature = "circuit-breaker")]
 pub use buttress_circuit_breaker as circuit_breaker;
+#[cfg(feature = "config")]
+pub use buttress_config as config;
 pub use buttress_core as core;
 #[cfg(feature = "test-util")]
 pub use buttress_core::test_util;
@@ -125,10 +127,13 @@ pub use buttress_token_budget::{Amounts, Dimension, TokenBudget, TokenBudgetLaye
     doctest,
     feature = "axum",
     feature = "circuit-breaker",
+    feature = "metrics",
+    feature = "priority-queue",
     feature = "rate-limit",
     feature = "reqwest",
     feature = "retry",
-    feature = "timeout"
+    feature = "timeout",
+    feature = "token-budget"
 ))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
@@ -159,3 +164,7 @@ struct RetryAndBreaker;
 ))]
 #[doc = include_str!("../../../docs/budgets-and-queues.md")]
 struct BudgetsAndQueues;
+
+#[cfg(all(doctest, feature = "axum", feature = "config", feature = "reqwest"))]
+#[doc = include_str!("../../../docs/configuration.md")]
+struct Configuration;

@@ -42,6 +42,21 @@ impl Ledger {
         self.0.lock().expect("nobody panics while holding it")
     }
 
+    /// One line on how it stands.
+    #[must_use]
+    pub fn progress(&self, since: Duration) -> String {
+        let counts = self.counts();
+        format!(
+            "  {:4.0} s: {} sent, {} done, {} refused, {} failed, {} upstream 429s",
+            since.as_secs_f64(),
+            counts.sum(|row| row.sent),
+            counts.sum(|row| row.done),
+            counts.sum(|row| row.refused),
+            counts.sum(|row| row.failed),
+            counts.throttled
+        )
+    }
+
     /// The row of a priority, to change it.
     pub fn at(&self, priority: Priority, change: impl FnOnce(&mut Row)) {
         change(&mut self.counts().rows[priority as usize]);

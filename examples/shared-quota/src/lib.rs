@@ -8,7 +8,6 @@ mod memory;
 
 use std::time::Duration;
 
-use buttress::Amounts;
 use buttress::core::BoxError;
 use http::Uri;
 use llm_client::{Config, Counts, Ledger, Team, layered, noted};
@@ -24,6 +23,9 @@ pub const REQUESTS: u64 = 60;
 
 /// How many tokens the provider allows in a minute.
 pub const TOKENS: u64 = 150_000;
+
+/// What part of the answers do not exceed what is reserved for them, where that is learned.
+pub const LEARNED: f64 = 0.87;
 
 /// The most that an answer may have.
 const MOST_OUTPUT: u64 = 4_096;
@@ -181,6 +183,7 @@ async fn work(case: &Case) -> Result<Shown, BoxError> {
         },
         debit: case.debit,
         answers,
+        beat: SECOND,
         seed: case.seed,
         ..Settings::default()
     });

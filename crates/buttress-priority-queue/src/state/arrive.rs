@@ -56,8 +56,7 @@ impl<G: Policy> State<G> {
         if !may_go {
             let first = self.queue.ahead_of(level) == 0;
             if let (true, Some(asked)) = (first, &demand.gates)
-                && let Err(rejection) = gates.policy.would_admit(asked, step.now)
-                && is_final(&rejection)
+                && let Some(rejection) = gates.last_word(asked, step.now)
             {
                 return Arrived::Refused(rejection);
             }
@@ -72,11 +71,22 @@ impl<G: Policy> State<G> {
                 self.appoint(gates);
                 return arrived;
             }
-            if !self.has_room(level, 1, step) {
+            let (before, has_room) = (self.queue.len(), self.has_room(level, 1, step));
+            if !has_room {
                 self.withdraw(id);
                 self.queue.forget(id);
+            }
+            if self.queue.len() < before {
+                // Whom the one that has gone held back is asked.
+                self.dispatch(gates, step);
+            }
+            if !has_room {
                 self.appoint(gates);
                 return Arrived::Refused(self.full(level, step));
+            }
+            if let Some(arrived) = self.settled(id) {
+                self.appoint(gates);
+                return arrived;
             }
         }
         self.appoint(gates);

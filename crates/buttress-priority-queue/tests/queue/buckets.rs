@@ -39,6 +39,15 @@ struct Books {
     subscribers: Vec<Waker>,
 }
 
+impl Books {
+    /// How long until a bucket holds so many units.
+    fn wait(&self, name: Name, rule: Rule, units: u32, now: &Now) -> Duration {
+        let full_at = self.full_at.get(&name).copied().unwrap_or(now.get());
+        let filled_by = full_at.max(now.get()) + rule.every * units;
+        filled_by.saturating_duration_since(now.get() + rule.every * rule.burst)
+    }
+}
+
 /// The policy. Clones share everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Buckets {
@@ -114,14 +123,12 @@ impl Policy for Buckets {
             return Err(Rejection::new(Reason::CircuitOpen, When::Unknown));
         }
         let mut longest: Option<(Duration, Name)> = None;
-        for (name, Rule { every, burst }) in self.buckets(cost.key) {
-            if cost.units > burst {
+        for (name, rule) in self.buckets(cost.key) {
+            if cost.units > rule.burst {
                 let never = Rejection::new(Reason::RateLimit, When::Never);
                 return Err(never.by(self.limit(name, cost.key)));
             }
-            let full_at = books.full_at.get(&name).copied().unwrap_or(now.get());
-            let filled_by = full_at.max(now.get()) + every * cost.units;
-            let wait = filled_by.saturating_duration_since(now.get() + every * burst);
+            let wait = books.wait(name, rule, cost.units, now);
             if !wait.is_zero() && longest.is_none_or(|(longest, _)| wait > longest) {
                 longest = Some((wait, name));
             }
@@ -146,6 +153,20 @@ impl Policy for Buckets {
             buckets: self.clone(),
             cost: *cost,
         }))
+    }
+
+    fn refusals(&self, cost: &Cost, now: &Now, each: &mut dyn FnMut(Rejection)) {
+        match self.would_admit(cost, now) {
+            Err(rejection) if rejection.retry_after().is_some() => {}
+            answer => return answer.err().into_iter().for_each(each),
+        }
+        for (name, rule) in self.buckets(cost.key) {
+            let wait = self.books().wait(name, rule, cost.units, now);
+            if !wait.is_zero() {
+                let rejection = Rejection::new(Reason::RateLimit, When::After(wait));
+                each(rejection.by(self.limit(name, cost.key)));
+            }
+        }
     }
 
     fn limits(&self, cost: &Cost, each: &mut dyn FnMut(LimitId, LimitId)) {

@@ -9,5 +9,6 @@ mod gates;
 mod handle;
 mod model;
 mod order;
+mod savings;
 mod starvation;
 mod support;

@@ -93,7 +93,7 @@ proptest! {
         let mut served = vec![0; tenants.len()];
         // As long as nobody can have run out.
         for _ in 0..40 {
-            let item = ring.draw(false).unwrap();
+            let (item, _) = ring.draw(false, u64::MAX).unwrap();
             let tenant = item.seq % 8;
             ring.settle(KeyHash::from_number(tenant), None);
             served[usize::try_from(tenant).unwrap()] += item.cost;
@@ -115,7 +115,7 @@ proptest! {
         }
         let mut served = vec![0_u64; usize::try_from(tenants).unwrap()];
         for _ in 0..draws {
-            let item = ring.draw(false).unwrap();
+            let (item, _) = ring.draw(false, u64::MAX).unwrap();
             let tenant = item.seq % tenants;
             ring.settle(KeyHash::from_number(tenant), None);
             served[usize::try_from(tenant).unwrap()] += 1;

@@ -45,14 +45,18 @@ pub(crate) fn call<G: Policy>(
 }
 
 impl<G: Policy> Caller<G> {
-    /// Looks whether the wait has come out.
+    /// Looks whether the wait has come out, and again if it asks for that: the end of its timer is acted on
+    /// only when everybody else has looked.
     pub(crate) fn look(&mut self) -> &mut Self {
         let waker = Waker::from(Arc::clone(&self.woken));
-        if let Some(wait) = &mut self.wait
-            && let Poll::Ready(answer) = wait.as_mut().poll(&mut Context::from_waker(&waker))
-        {
-            self.answer = Some(answer);
-            self.wait = None;
+        let before = self.woken();
+        while let Some(wait) = &mut self.wait {
+            if let Poll::Ready(answer) = wait.as_mut().poll(&mut Context::from_waker(&waker)) {
+                self.answer = Some(answer);
+                self.wait = None;
+            } else if self.woken.0.swap(before, Ordering::SeqCst) == before {
+                break;
+            }
         }
         self
     }

@@ -112,6 +112,36 @@ async fn of_several_refusals_the_longest_decides_and_all_are_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_quota_that_refuses_tells_its_own_time() {
+    let limiter = limiter(
+        &["2/second", "2/minute rolling", "9/hour"],
+        &["2/10s", "2/day rolling"],
+    );
+    let told = |cost| {
+        let mut told = Vec::new();
+        let demand = RateDemand::new(limiter.hash("a"), cost);
+        limiter.refusals(&demand, &Now::new(), &mut |rejection| {
+            told.push((rejection.limit().unwrap().quota, rejection.when()));
+        });
+        told
+    };
+    assert_eq!(told(1), []);
+    limiter.check("a", 2).unwrap();
+    let after = |quota, wait| (quota, When::After(wait));
+    assert_eq!(
+        told(1),
+        [
+            after(4, 86_400 * SECOND),
+            after(0, SECOND / 2),
+            after(1, 60 * SECOND),
+            after(3, 5 * SECOND),
+        ],
+        "first what decides"
+    );
+    assert_eq!(limiter.status().refused, 0, "looks do not count");
+}
+
+#[tokio::test(start_paused = true)]
 async fn looking_spends_nothing_and_says_what_spending_would_say() {
     let limiter = limiter(&["2/minute", "5/hour rolling"], &["100/hour"]);
     for _ in 0..10 {

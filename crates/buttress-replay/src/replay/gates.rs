@@ -5,22 +5,30 @@ use std::task::Waker;
 
 use buttress_circuit_breaker::{CircuitBreaker, CircuitDemand, CircuitTicket};
 use buttress_core::{
-    Ask, End, GateOf, KeyHash, LimitId, Now, Outcome, Permit, Policy as Decides, Rejection,
-    Ticket as _, Usage,
+    AdmitLayer, AsBoxError, Ask, BoxError, End, GateOf, KeyHash, LimitId, Now, Outcome, Path,
+    Permit, Policy as Decides, Rejection, Settle, Ticket as _, Usage,
 };
 use buttress_rate_limit::{RateDemand, RateLimiter, Spent};
 use buttress_token_budget::{BudgetDemand, Reserved, TokenBudget};
+use bytes::Bytes;
+use http::Response;
+use http_body::Body;
+use tower::Layer;
 
 use super::layers::scarcest;
-use super::upstream::Call;
+use super::paid::{Asked, EachAttempt, Paid};
+use super::stack::{Stack, boxed};
+use super::upstream::{Call, Reply};
 use super::world::World;
 
-type Reading = dyn Fn(&Call, &Now) -> Result<Option<Demand>, Rejection> + Send + Sync;
+type Reading = dyn Fn(&Call, &Now) -> Result<Option<Wanted>, Rejection> + Send + Sync;
 
 /// A layer that is asked.
 pub(super) struct Gate {
     policy: Policy,
     ask: AskOf,
+    /// Where first attempts find what the queue was granted for them, if attempts ask it too.
+    paid: Option<Paid>,
 }
 
 /// How its demand is read.
@@ -38,17 +46,17 @@ pub(super) enum Policy {
     Absent,
 }
 
-pub(super) enum Demand {
-    Breaker(CircuitDemand),
-    Budget(BudgetDemand),
-    Rate(Rated),
+/// What is asked, and for which line of the trace.
+pub(super) struct Demand {
+    pub(super) request: usize,
+    wanted: Wanted,
 }
 
-/// What is asked of the rate limit, and for whom.
-pub(super) struct Rated {
-    pub(super) demand: RateDemand,
-    pub(super) request: usize,
-    pub(super) key: Arc<str>,
+pub(super) enum Wanted {
+    Breaker(CircuitDemand),
+    Budget(BudgetDemand),
+    /// With the key.
+    Rate(RateDemand, Arc<str>),
 }
 
 pub(super) enum Ticket {
@@ -59,20 +67,40 @@ pub(super) enum Ticket {
 
 /// Three of them: as many as there are layers that decide at once.
 pub(super) type Three = (
-    GateOf<AskOf, Policy>,
-    GateOf<AskOf, Policy>,
-    GateOf<AskOf, Policy>,
+    GateOf<AskOf, Asked>,
+    GateOf<AskOf, Asked>,
+    GateOf<AskOf, Asked>,
 );
 
 impl Gate {
     pub(super) fn new(
         policy: Policy,
-        ask: impl Fn(&Call, &Now) -> Result<Option<Demand>, Rejection> + Send + Sync + 'static,
+        ask: impl Fn(&Call, &Now) -> Result<Option<Wanted>, Rejection> + Send + Sync + 'static,
     ) -> Self {
         Self {
             policy,
             ask: AskOf(Arc::new(ask)),
+            paid: None,
         }
+    }
+
+    /// Puts the layer around a stack, too, so that attempts ask it after the first, and each settles its own.
+    pub(super) fn also_around<C, B>(&mut self, inner: Stack, settle: C) -> Stack
+    where
+        C: Settle<Reply, BoxError, Ticket, Response = Response<B>> + Clone + Send + Sync + 'static,
+        B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
+    {
+        let admission = EachAttempt {
+            policy: self.policy.clone(),
+            paid: self.paid.get_or_insert_default().clone(),
+        };
+        let path = Path {
+            ask: self.ask.clone(),
+            admission,
+            settle,
+            on_reject: AsBoxError,
+        };
+        boxed(AdmitLayer::from_path(path).layer(inner))
     }
 
     /// What a queue takes.
@@ -83,7 +111,10 @@ impl Gate {
             let gate = gate.unwrap_or_else(|| Self::new(Policy::Absent, |_, _| Ok(None)));
             GateOf {
                 ask: gate.ask,
-                policy: gate.policy,
+                policy: Asked {
+                    policy: gate.policy,
+                    paid: gate.paid,
+                },
             }
         };
         (next(), next(), next())
@@ -94,7 +125,11 @@ impl Ask<Call> for AskOf {
     type Demand = Demand;
 
     fn ask(&self, call: &Call, now: &Now) -> Result<Option<Demand>, Rejection> {
-        (self.0)(call, now)
+        let demand = |wanted| Demand {
+            request: call.request,
+            wanted,
+        };
+        Ok((self.0)(call, now)?.map(demand))
     }
 }
 
@@ -104,32 +139,32 @@ impl Decides for Policy {
     type Ticket = Ticket;
 
     fn would_admit(&self, demand: &Demand, now: &Now) -> Result<(), Rejection> {
-        match (self, demand) {
-            (Self::Breaker(breaker), Demand::Breaker(demand)) => {
+        match (self, &demand.wanted) {
+            (Self::Breaker(breaker), Wanted::Breaker(demand)) => {
                 Decides::would_admit(breaker, demand, now)
             }
-            (Self::Budget(budget), Demand::Budget(demand)) => {
+            (Self::Budget(budget), Wanted::Budget(demand)) => {
                 Decides::would_admit(budget, demand, now)
             }
-            (Self::Rate(limiter, _), Demand::Rate(rated)) => {
-                Decides::would_admit(limiter, &rated.demand, now)
+            (Self::Rate(limiter, _), Wanted::Rate(demand, _)) => {
+                Decides::would_admit(limiter, demand, now)
             }
             _ => Ok(()),
         }
     }
 
     fn try_admit(&self, demand: &Demand, now: &Now) -> Result<Permit<Ticket>, Rejection> {
-        let ticket = match (self, demand) {
-            (Self::Breaker(breaker), Demand::Breaker(demand)) => {
+        let ticket = match (self, &demand.wanted) {
+            (Self::Breaker(breaker), Wanted::Breaker(demand)) => {
                 Ticket::Breaker(breaker.try_admit(demand, now)?)
             }
-            (Self::Budget(budget), Demand::Budget(demand)) => {
+            (Self::Budget(budget), Wanted::Budget(demand)) => {
                 Ticket::Budget(budget.try_admit(demand, now)?)
             }
-            (Self::Rate(limiter, world), Demand::Rate(rated)) => {
-                let permit = limiter.try_admit(&rated.demand, now)?;
-                let left = scarcest(limiter, &rated.key);
-                let record = &mut world.lock().records[rated.request];
+            (Self::Rate(limiter, world), Wanted::Rate(wanted, key)) => {
+                let permit = limiter.try_admit(wanted, now)?;
+                let left = scarcest(limiter, key);
+                let record = &mut world.lock().records[demand.request];
                 record.left = left;
                 record.shadowed |= permit.ticket().is_some_and(Spent::shadowed);
                 Ticket::Rate(permit)
@@ -140,38 +175,53 @@ impl Decides for Policy {
     }
 
     fn release(&self, demand: &Demand, permit: Permit<Ticket>, now: &Now) {
-        match (self, demand, permit.into_ticket()) {
-            (Self::Breaker(breaker), Demand::Breaker(demand), Some(Ticket::Breaker(permit))) => {
+        match (self, &demand.wanted, permit.into_ticket()) {
+            (Self::Breaker(breaker), Wanted::Breaker(demand), Some(Ticket::Breaker(permit))) => {
                 breaker.release(demand, permit, now);
             }
-            (Self::Budget(budget), Demand::Budget(demand), Some(Ticket::Budget(permit))) => {
+            (Self::Budget(budget), Wanted::Budget(demand), Some(Ticket::Budget(permit))) => {
                 budget.release(demand, permit, now);
             }
-            (Self::Rate(limiter, _), Demand::Rate(rated), Some(Ticket::Rate(permit))) => {
-                limiter.release(&rated.demand, permit, now);
+            (Self::Rate(limiter, _), Wanted::Rate(demand, _), Some(Ticket::Rate(permit))) => {
+                limiter.release(demand, permit, now);
             }
             (_, _, Some(ticket)) => ticket.end(End::Released, now),
             (_, _, None) => {}
         }
     }
 
+    fn refusals(&self, demand: &Demand, now: &Now, each: &mut dyn FnMut(Rejection)) {
+        match (self, &demand.wanted) {
+            (Self::Breaker(breaker), Wanted::Breaker(demand)) => {
+                Decides::refusals(breaker, demand, now, each);
+            }
+            (Self::Budget(budget), Wanted::Budget(demand)) => {
+                Decides::refusals(budget, demand, now, each);
+            }
+            (Self::Rate(limiter, _), Wanted::Rate(demand, _)) => {
+                Decides::refusals(limiter, demand, now, each);
+            }
+            _ => {}
+        }
+    }
+
     fn touches(&self, demand: &Demand, limit: LimitId) -> bool {
-        match (self, demand) {
-            (Self::Breaker(breaker), Demand::Breaker(demand)) => breaker.touches(demand, limit),
-            (Self::Budget(budget), Demand::Budget(demand)) => budget.touches(demand, limit),
-            (Self::Rate(limiter, _), Demand::Rate(rated)) => limiter.touches(&rated.demand, limit),
+        match (self, &demand.wanted) {
+            (Self::Breaker(breaker), Wanted::Breaker(demand)) => breaker.touches(demand, limit),
+            (Self::Budget(budget), Wanted::Budget(demand)) => budget.touches(demand, limit),
+            (Self::Rate(limiter, _), Wanted::Rate(demand, _)) => limiter.touches(demand, limit),
             _ => false,
         }
     }
 
     fn limits(&self, demand: &Demand, each: &mut dyn FnMut(LimitId, LimitId)) {
-        match (self, demand) {
-            (Self::Breaker(breaker), Demand::Breaker(demand)) => {
-                Decides::limits(breaker, demand, each)
+        match (self, &demand.wanted) {
+            (Self::Breaker(breaker), Wanted::Breaker(demand)) => {
+                Decides::limits(breaker, demand, each);
             }
-            (Self::Budget(budget), Demand::Budget(demand)) => Decides::limits(budget, demand, each),
-            (Self::Rate(limiter, _), Demand::Rate(rated)) => {
-                Decides::limits(limiter, &rated.demand, each)
+            (Self::Budget(budget), Wanted::Budget(demand)) => Decides::limits(budget, demand, each),
+            (Self::Rate(limiter, _), Wanted::Rate(demand, _)) => {
+                Decides::limits(limiter, demand, each);
             }
             _ => {}
         }

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buttress_circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer, Window};
-use buttress_core::{Ask, ByBoxError, Describe, Event, Gate as _, Now};
-use buttress_http::{ByStatus, FromFrames};
+use buttress_core::{Ask, AtHead, ByBoxError, Describe, Event, Gate as _, Now};
+use buttress_http::{AtBodyEnd, AtUsage, ByStatus, FromFrames};
 use buttress_rate_limit::{RateLimitConfig, RateLimitLayer, RateLimiter};
 use buttress_token_budget::{Amounts, TokenBudget, TokenBudgetConfig, TokenBudgetLayer};
 use http::response::Parts;
 use tower::Layer;
 use tower::util::MapRequest;
 
-use super::gates::{Demand, Gate, Policy as GatePolicy, Rated};
+use super::gates::{Gate, Policy as GatePolicy, Wanted};
 use super::stack::{Stack, boxed};
 use super::upstream::{Call, usage_of};
 use super::world::{Left, World};
@@ -64,16 +64,21 @@ impl Breaker {
             true => {
                 let (ask, _) = layer.by(key).into_parts();
                 Gate::new(policy, move |call, now| {
-                    Ok(ask.ask(call, now)?.map(Demand::Breaker))
+                    Ok(ask.ask(call, now)?.map(Wanted::Breaker))
                 })
             }
             false => {
                 let (ask, _) = layer.into_parts();
                 Gate::new(policy, move |call, now| {
-                    Ok(ask.ask(call, now)?.map(Demand::Breaker))
+                    Ok(ask.ask(call, now)?.map(Wanted::Breaker))
                 })
             }
         }
+    }
+
+    /// How each attempt's own permit is settled.
+    pub(super) const fn settle() -> AtBodyEnd<ByStatus<ByBoxError>> {
+        AtBodyEnd(ByStatus(ByBoxError))
     }
 }
 
@@ -123,8 +128,14 @@ impl Budget {
         let layer = TokenBudgetLayer::from(self.budget);
         let (ask, _) = layer.by(key).estimate(estimate).into_parts();
         Gate::new(policy, move |call, now| {
-            Ok(ask.ask(call, now)?.map(Demand::Budget))
+            Ok(ask.ask(call, now)?.map(Wanted::Budget))
         })
+    }
+
+    /// How each attempt's own permit is settled.
+    pub(super) fn settle() -> AtUsage<Reader, ByStatus<ByBoxError>> {
+        let reader: Reader = FromFrames(reader);
+        AtUsage::new(reader).classify(ByStatus(ByBoxError))
     }
 }
 
@@ -191,13 +202,14 @@ impl Limit {
         let (ask, _) = layer.into_parts();
         let policy = GatePolicy::Rate(self.limiter, self.world);
         Gate::new(policy, move |call, now| {
-            let rated = |demand| Rated {
-                demand,
-                request: call.request,
-                key: Arc::clone(&call.key),
-            };
-            Ok(ask.ask(call, now)?.map(rated).map(Demand::Rate))
+            let wanted = |demand| Wanted::Rate(demand, Arc::clone(&call.key));
+            Ok(ask.ask(call, now)?.map(wanted))
         })
+    }
+
+    /// How each attempt's own permit is settled: what was spent stays spent.
+    pub(super) const fn settle() -> AtHead<ByBoxError> {
+        AtHead(ByBoxError)
     }
 }
 

@@ -8,6 +8,7 @@ mod attempts;
 mod driver;
 mod gates;
 mod layers;
+mod paid;
 mod queue;
 mod ready;
 mod repeat;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 
-use buttress_core::BoxError;
+use buttress_core::{BoxError, Settle};
 use buttress_http::Hints;
 use buttress_rate_limit::RateLimiter;
 use buttress_retry::{OnBoxError, OnStatus, RetryConfig};
@@ -13,7 +13,7 @@ use tower::util::{BoxCloneService, MapResponse};
 use tower::{Layer, Service};
 
 use super::attempts::{Apart, Attempts};
-use super::gates::Gate;
+use super::gates::{Gate, Ticket};
 use super::layers::{Breaker, Budget, Limit, scarcest};
 use super::queue;
 use super::repeat::Repeat;
@@ -33,6 +33,16 @@ pub(super) struct Built {
     gates: Vec<Gate>,
 }
 
+/// Where a layer that admits stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    InTheStack,
+    /// A rate-aware queue asks it.
+    AtTheQueue,
+    /// A rate-aware queue asks it for the first attempt, and `[retry]` between the two makes further ones.
+    AtBoth,
+}
+
 impl Built {
     /// Builds from the inside out.
     pub(super) fn new(policy: &Policy, world: &World, attempts: &Attempts) -> Self {
@@ -42,11 +52,18 @@ impl Built {
             budget: None,
             gates: Vec::new(),
         };
-        let queue = (policy.stack.iter()).position(|layer| *layer == policy::Layer::PriorityQueue);
-        let queue = queue.filter(|_| policy.tables.is_rate_aware());
+        let place = |wanted| policy.stack.iter().position(|layer| *layer == wanted);
+        let queue = place(policy::Layer::PriorityQueue).filter(|_| policy.tables.is_rate_aware());
+        let retry = place(policy::Layer::Retry);
         for (index, layer) in policy.stack.iter().enumerate().rev() {
-            let is_asked = queue.is_some_and(|queue| index > queue);
-            built = built.around(*layer, is_asked, policy, world, attempts);
+            let stands = match queue {
+                Some(queue) if index > queue => match retry {
+                    Some(retry) if retry > queue && index > retry => Stands::AtBoth,
+                    _ => Stands::AtTheQueue,
+                },
+                _ => Stands::InTheStack,
+            };
+            built = built.around(*layer, stands, policy, world, attempts);
         }
         built
     }
@@ -55,7 +72,7 @@ impl Built {
     fn around(
         mut self,
         layer: policy::Layer,
-        is_asked: bool,
+        stands: Stands,
         policy: &Policy,
         world: &World,
         attempts: &Attempts,
@@ -81,9 +98,9 @@ impl Built {
             policy::Layer::CircuitBreaker => {
                 if let Some(config) = circuit_breaker {
                     let breaker = Breaker::new(config, policy.seed, world);
-                    match is_asked {
-                        true => self.gates.insert(0, breaker.gate()),
-                        false => self.stack = breaker.around(self.stack),
+                    match stands {
+                        Stands::InTheStack => self.stack = breaker.around(self.stack),
+                        _ => self.asked(breaker.gate(), stands, Breaker::settle()),
                     }
                 }
             }
@@ -91,9 +108,9 @@ impl Built {
                 if let Some(config) = token_budget {
                     let budget = Budget::new(config, policy, world);
                     self.budget = Some(budget.budget.clone());
-                    match is_asked {
-                        true => self.gates.insert(0, budget.gate()),
-                        false => self.stack = budget.around(self.stack),
+                    match stands {
+                        Stands::InTheStack => self.stack = budget.around(self.stack),
+                        _ => self.asked(budget.gate(), stands, Budget::settle()),
                     }
                 }
             }
@@ -101,14 +118,26 @@ impl Built {
                 if let Some(config) = rate_limit {
                     let limit = Limit::new(config, policy, world);
                     self.limiter = Some(limit.limiter.clone());
-                    match is_asked {
-                        true => self.gates.insert(0, limit.gate()),
-                        false => self.stack = limit.around(self.stack),
+                    match stands {
+                        Stands::InTheStack => self.stack = limit.around(self.stack),
+                        _ => self.asked(limit.gate(), stands, Limit::settle()),
                     }
                 }
             }
         }
         self
+    }
+
+    /// Puts a layer among those that a queue asks.
+    fn asked<C, B>(&mut self, mut gate: Gate, stands: Stands, settle: C)
+    where
+        C: Settle<Reply, BoxError, Ticket, Response = Response<B>> + Clone + Send + Sync + 'static,
+        B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
+    {
+        if stands == Stands::AtBoth {
+            self.stack = gate.also_around(self.stack.clone(), settle);
+        }
+        self.gates.insert(0, gate);
     }
 
     /// What is left for a key now.

@@ -1,5 +1,6 @@
 //! The policy: every rule of the format, once kept and once broken.
 
+mod admissions;
 mod circuit_breaker;
 mod rate_limit;
 mod retry;
@@ -308,6 +309,7 @@ proptest! {
                 match &problem.place {
                     Place::Field(path) => prop_assert!(!path.is_empty()),
                     Place::Column(column) => prop_assert!(*column >= 1),
+                    Place::Variable(name) => prop_assert!(false, "{}", name),
                 }
                 prop_assert!(!problem.found.is_empty() && !problem.reason.is_empty());
             }

@@ -139,3 +139,25 @@ fn all_that_falls_due_at_one_instant_comes_before_an_arrival_however_much_it_is(
         assert_eq!(decision["status"], expected, "{index}: {decision}");
     }
 }
+
+#[test]
+fn the_end_of_a_body_that_gives_nothing_back_serves_nobody_before_other_ends() {
+    // Line 3's wait falls due between the ends of lines 0 and 1 in the trace's order, and comes after both.
+    check(
+        "start = \"2026-03-07T04:59:58Z\"\n[token_budget]\nlimits = [\"20/s\"]\nglobal = [\"40/minute calendar UTC\"]\nwait = \"1s\"",
+        &[
+            r#"{"at":1,"tokens":{"estimate":5,"used":2},"service":[{"latency":1,"body_error":true}]}"#,
+            r#"{"at":1,"key":"a","tokens":{"estimate":7,"used":3},"service":[{"latency":1}]}"#,
+            r#"{"at":1,"tokens":{"estimate":10,"used":40}}"#,
+            r#"{"at":1,"key":"a","tokens":{"estimate":12,"used":3}}"#,
+            r#"{"at":2,"key":"a","tokens":{"estimate":20,"used":0}}"#,
+        ],
+        &[
+            r#"{"attempts":[1]}"#,
+            r#"{"attempts":[1]}"#,
+            r#"{"attempts":[1]}"#,
+            r#"{"attempts":[2]}"#,
+            r#"{"attempts":[2.15]}"#,
+        ],
+    );
+}

@@ -273,3 +273,20 @@ async fn the_same_seed_gives_the_same_pauses() {
     assert_eq!(run(1).await, run(1).await);
     assert_ne!(run(1).await, run(2).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_service_is_told_otherwise_while_it_works_and_stays_as_ready_as_it_was() {
+    let upstream = Upstream::new([Does::Fails; 9]);
+    let layer = RetryLayer::exponential(ms(10)..=ms(10)).attempts(3);
+    let mut service = layer.layer(upstream.clone());
+    service.ready().await.unwrap();
+    let ready = Upstream::count(&upstream.ready);
+    service.set(layer.clone().attempts(5).parts());
+    assert_eq!(Upstream::count(&upstream.ready), ready);
+    assert!(service.call(1).await.is_err());
+    assert_eq!(upstream.calls().len(), 5);
+    let policy = layer.policy().with_attempts(2).unwrap();
+    service.set(layer.with_policy(policy).parts());
+    assert!(send(&service, 1).await.is_err());
+    assert_eq!(upstream.calls().len(), 7);
+}

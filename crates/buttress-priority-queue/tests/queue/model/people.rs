@@ -36,10 +36,47 @@ pub(super) struct Person {
 struct Turns {
     /// The tenants with somebody whose turn is still to come.
     ring: Vec<u64>,
-    /// What tenants have saved, and whether they are at a turn.
-    accounts: BTreeMap<u64, (u64, bool)>,
-    /// Whose turn has come, and who are held back.
-    drawn: Vec<usize>,
+    accounts: BTreeMap<u64, Account>,
+    /// Whose turn has come, and who are held back, by the round of the turn and its number.
+    drawn: Vec<(u64, usize, usize)>,
+    turns: usize,
+    /// The round of the turn that was served last.
+    served: u64,
+}
+
+/// The level, from the top, the round, and the number of the turn or of the arrival.
+type Place = (u8, u64, usize);
+
+/// What a tenant has saved, and where it is.
+#[derive(Debug, Default)]
+struct Account {
+    saved: u64,
+    at_turn: bool,
+    round: Option<u64>,
+    /// The rounds of those drawn.
+    rounds: Vec<u64>,
+}
+
+impl Turns {
+    fn has_drawn(&self, number: usize) -> bool {
+        self.drawn.iter().any(|(.., drawn)| *drawn == number)
+    }
+
+    /// In which round a tenant's next turn is.
+    fn round(&self, tenant: u64) -> u64 {
+        let account = &self.accounts[&tenant];
+        match account.round {
+            Some(round) if account.at_turn => round,
+            Some(round) => (round + 1).max(self.served),
+            None => {
+                let accounts = self.accounts.values();
+                let firsts: Vec<_> = accounts.filter_map(|one| one.rounds.first()).collect();
+                let first = firsts.iter().copied().min().copied();
+                let first = first.unwrap_or(self.served);
+                first + u64::from(firsts.contains(&&(first + 1)))
+            }
+        }
+    }
 }
 
 pub(super) struct People {
@@ -95,6 +132,7 @@ impl People {
             let victim = others.min_by_key(|other| (self.all[*other].level, usize::MAX - other));
             let victim = victim.filter(|victim| self.all[*victim].level < level);
             self.leave(victim.unwrap_or(number), Fate::Full);
+            self.dispatch();
         }
     }
 
@@ -109,21 +147,9 @@ impl People {
                 self.enter(number);
             }
         }
-        self.expire(now, false);
-        self.dispatch();
-        self.expire(now, true);
-    }
-
-    /// Ends waits, and at the end of an instant also those whose longest time it is.
-    fn expire(&mut self, now: u64, also_now: bool) {
         for number in self.with(Fate::Waits) {
-            let Person { at, deadline, .. } = self.all[number];
-            let patience = match self.rules.max_wait {
-                true => at + MAX_WAIT,
-                false => u64::MAX,
-            };
-            let deadline = deadline.unwrap_or(u64::MAX);
-            if deadline <= now || also_now && patience == now {
+            let (patience, deadline) = self.ends(number);
+            if deadline <= now {
                 let fate = match patience <= deadline {
                     true => Fate::TimedOut,
                     false => Fate::TooLate,
@@ -131,6 +157,24 @@ impl People {
                 self.leave(number, fate);
             }
         }
+        self.dispatch();
+        // One after the other: a place that one makes free is still for the next.
+        for number in 0..self.all.len() {
+            if self.all[number].fate == Fate::Waits && self.ends(number).0 == now {
+                self.leave(number, Fate::TimedOut);
+                self.dispatch();
+            }
+        }
+    }
+
+    /// When the longest wait and the use of the answer end.
+    fn ends(&self, number: usize) -> (u64, u64) {
+        let Person { at, deadline, .. } = self.all[number];
+        let patience = match self.rules.max_wait {
+            true => at + MAX_WAIT,
+            false => u64::MAX,
+        };
+        (patience, deadline.unwrap_or(u64::MAX))
     }
 
     /// Nothing comes of somebody's wait.
@@ -147,25 +191,45 @@ impl People {
     fn one_goes_or_is_refused(&mut self) -> bool {
         let mut short = Vec::new();
         for level in (0..=TOP).rev() {
-            let at_turn = match self.rules.fair {
-                true => self.turns[usize::from(level)].drawn.clone(),
-                false => self.of_level(level),
-            };
-            if at_turn
-                .into_iter()
-                .any(|number| self.decide(number, &mut short))
-            {
-                return true;
+            if !self.rules.fair {
+                let mut waiting = self.of_level(level).into_iter();
+                if waiting.any(|number| self.decide(number, &mut short)) {
+                    return true;
+                }
+                continue;
             }
-            while self.rules.fair
-                && let Some(number) = self.draw(level)
-            {
+            let mut looked_at = Vec::new();
+            while let Some(number) = self.next_turn(level, &looked_at) {
                 if self.decide(number, &mut short) {
                     return true;
                 }
+                looked_at.push(number);
             }
         }
         false
+    }
+
+    /// Somebody held back who was not looked at yet, or, if its round is earlier, the next whose turn comes.
+    fn next_turn(&mut self, level: u8, looked_at: &[usize]) -> Option<usize> {
+        let mut drawn = self.turns[usize::from(level)].drawn.iter();
+        let held = drawn.find(|(.., number)| !looked_at.contains(number));
+        match held.copied() {
+            Some((round, _, number)) => match round.checked_sub(1) {
+                Some(before) => self.draw(level, before).or(Some(number)),
+                None => Some(number),
+            },
+            None => self.draw(level, u64::MAX),
+        }
+    }
+
+    /// Where somebody stands whose turn has come: the smaller goes first.
+    fn place(&self, number: usize) -> Place {
+        let level = self.all[number].level;
+        let mut drawn = self.turns[usize::from(level)].drawn.iter();
+        match drawn.find(|(.., other)| *other == number) {
+            Some((round, turn, _)) => (TOP - level, *round, *turn),
+            None => (TOP - level, 0, number),
+        }
     }
 
     fn of_level(&self, level: u8) -> Vec<usize> {
@@ -175,24 +239,30 @@ impl People {
     }
 
     /// Whether somebody whose turn has come goes, or is refused. `short` is what those ahead wait for.
-    fn decide(&mut self, number: usize, short: &mut Vec<LimitId>) -> bool {
+    fn decide(&mut self, number: usize, short: &mut Vec<(Place, LimitId)>) -> bool {
         if self.rules.is_gated() {
             let cost = self.all[number].cost;
             let mut needs = Vec::new();
             self.buckets
                 .limits(&cost, &mut |said, name| needs.push((said, name)));
-            if needs.iter().any(|(_, name)| short.contains(name)) {
+            let place = self.place(number);
+            let held = |(ahead, limit): &(Place, LimitId)| {
+                *ahead < place && needs.iter().any(|(_, name)| name == limit)
+            };
+            if short.iter().any(held) {
                 return false;
             }
-            if let Err(rejection) = self.buckets.try_admit(&cost, &Now::new()) {
-                if let Some(fate) = last_word(&rejection) {
+            if self.buckets.try_admit(&cost, &Now::new()).is_err() {
+                let mut refusals = Vec::new();
+                self.buckets
+                    .refusals(&cost, &Now::new(), &mut |refusal| refusals.push(refusal));
+                if let Some(fate) = refusals.iter().find_map(last_word) {
                     self.leave(number, fate);
                     return true;
                 }
-                let refused = needs
-                    .iter()
-                    .find(|(said, _)| Some(*said) == rejection.limit());
-                short.push(refused.unwrap().1);
+                let lacks = |said| refusals.iter().any(|refusal| refusal.limit() == Some(said));
+                let lacked = needs.iter().filter(|(said, _)| lacks(*said));
+                short.extend(lacked.map(|(_, name)| (place, *name)));
                 return false;
             }
         }
@@ -221,14 +291,18 @@ impl People {
             .iter()
             .all(|other| *other == number || self.all[*other].tenant != tenant);
         let turns = &mut self.turns[usize::from(level)];
-        let was_drawn = turns.drawn.contains(&number);
-        turns.drawn.retain(|other| *other != number);
+        let was_drawn = turns.has_drawn(number);
+        turns.drawn.retain(|(.., other)| *other != number);
+        let account = turns.accounts.get_mut(&tenant).unwrap();
+        if was_drawn && served {
+            turns.served = turns.served.max(account.rounds.remove(0));
+        }
         if was_drawn && !served {
             // The turn goes to the tenant's next.
-            let account = turns.accounts.get_mut(&tenant).unwrap();
-            account.0 += cost;
+            account.rounds.pop();
+            account.saved += cost;
             if to_come.is_some() {
-                account.1 = true;
+                account.at_turn = true;
                 turns.ring.retain(|other| *other != tenant);
                 turns.ring.insert(0, tenant);
             }
@@ -236,7 +310,7 @@ impl People {
         if to_come.is_none() {
             turns.ring.retain(|other| *other != tenant);
             if let Some(account) = turns.accounts.get_mut(&tenant) {
-                account.1 = false;
+                account.at_turn = false;
             }
         }
         if is_last {
@@ -246,9 +320,9 @@ impl People {
 
     /// The first of a tenant whose turn is still to come, somebody apart.
     fn to_come(&self, level: u8, tenant: u64, apart: usize) -> Option<usize> {
-        let drawn = &self.turns[usize::from(level)].drawn;
+        let turns = &self.turns[usize::from(level)];
         self.of_level(level).into_iter().find(|other| {
-            self.all[*other].tenant == tenant && *other != apart && !drawn.contains(other)
+            self.all[*other].tenant == tenant && *other != apart && !turns.has_drawn(*other)
         })
     }
 
@@ -256,8 +330,8 @@ impl People {
         u64::from(self.all[number].cost.units).max(1)
     }
 
-    /// The next turn, one visit after the other.
-    fn draw(&mut self, level: u8) -> Option<usize> {
+    /// The next turn, one visit after the other, unless it is in a later round.
+    fn draw(&mut self, level: u8, last_round: u64) -> Option<usize> {
         loop {
             let tenant = *self.turns[usize::from(level)].ring.first()?;
             let number = self.to_come(level, tenant, usize::MAX).unwrap();
@@ -271,22 +345,30 @@ impl People {
                     waits && person.tenant == tenant && *other != number
                 })
                 .map(|(other, _)| other)
-                .find(|other| !self.turns[usize::from(level)].drawn.contains(other));
+                .find(|other| !self.turns[usize::from(level)].has_drawn(*other));
             let next = after.map(|after| self.price(after));
             let turns = &mut self.turns[usize::from(level)];
-            let (saved, at_turn) = turns.accounts.get_mut(&tenant).unwrap();
-            if !*at_turn {
-                *at_turn = true;
-                *saved += 1;
+            let round = turns.round(tenant);
+            if round > last_round {
+                return None;
             }
-            let is_served = *saved >= price;
+            let account = turns.accounts.get_mut(&tenant).unwrap();
+            if !account.at_turn {
+                account.at_turn = true;
+                account.round = Some(round);
+                account.saved += 1;
+            }
+            let is_served = account.saved >= price;
             if is_served {
-                *saved -= price;
-                turns.drawn.push(number);
+                account.saved -= price;
+                account.rounds.push(round);
+                let behind = turns.drawn.partition_point(|(other, ..)| *other <= round);
+                turns.drawn.insert(behind, (round, turns.turns, number));
+                turns.turns += 1;
             }
-            let stays = is_served && next.is_some_and(|next| *saved >= next);
+            let stays = is_served && next.is_some_and(|next| account.saved >= next);
             if !stays {
-                *at_turn = false;
+                account.at_turn = false;
                 turns.ring.remove(0);
                 if !is_served || next.is_some() {
                     turns.ring.push(tenant);

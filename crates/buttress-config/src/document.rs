@@ -7,14 +7,15 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error, ValueDeserializer};
 
-use crate::error::{Problem, expected_one_of, quoted};
+use crate::problem::{Problem, expected_one_of, quoted};
+use crate::text::{Text, json_string};
 
 /// How many problems of one table are reported. Each costs another reading of the table.
 const REPORTED: usize = 20;
 
-/// A parsed policy file.
+/// A parsed configuration: a file, and what environment variables put into it.
 pub(crate) struct Document<'t> {
-    text: &'t str,
+    text: &'t Text,
     root: DeTable<'t>,
 }
 
@@ -32,19 +33,21 @@ struct Entry {
 }
 
 impl<'t> Document<'t> {
-    /// Reads the file as TOML, whatever it says.
-    pub(crate) fn parse(bytes: &'t [u8]) -> Result<Self, Problem> {
-        let text = std::str::from_utf8(bytes).map_err(|error| not_unicode(bytes, &error))?;
-        let (root, errors) = DeTable::parse_recoverable(text);
-        let document = Self {
+    /// Reads the file as TOML, whatever it says, and then the variables.
+    pub(crate) fn parse(text: &'t Text) -> Result<Self, Problem> {
+        let (root, errors) = DeTable::parse_recoverable(text.file());
+        let mut document = Self {
             text,
             root: root.into_inner(),
         };
         // Later errors are often only echoes of the first.
-        match errors.first() {
-            Some(error) => Err(document.syntax(error)),
-            None => Ok(document),
+        if let Some(error) = errors.first() {
+            return Err(document.syntax(error));
         }
+        for variable in text.variables() {
+            variable.put_into(&mut document.root);
+        }
+        Ok(document)
     }
 
     /// The keys and values of the top level.
@@ -62,13 +65,10 @@ impl<'t> Document<'t> {
     /// A problem with the value that the keys lead to.
     pub(crate) fn problem_at(&self, keys: &[&str], reason: &str) -> Problem {
         let steps: Vec<Step> = keys.iter().map(|key| Step::Key((*key).into())).collect();
-        let entry = self
-            .flatten()
-            .into_iter()
-            .rfind(|entry| entry.path == steps);
-        let span = entry.map_or(0..0, |entry| entry.span);
-        let found = quoted(self.text.get(span.clone()).unwrap_or_default());
-        Problem::field(self.line(span.start), written(&steps), found, reason)
+        let entries = self.flatten();
+        let entry = entries.iter().rfind(|entry| entry.path == steps);
+        let span = entry.map_or(0..0, |entry| entry.span.clone());
+        self.at(&span, written(&steps), self.found(&span), reason)
     }
 
     /// The line, from 1, on which the value that the keys lead to stands; the first line if there is none.
@@ -84,6 +84,28 @@ impl<'t> Document<'t> {
             .map_or(1, |entry| self.line(entry.span.start))
     }
 
+    /// A problem with what stands at a place: in a line of the file, or in a variable.
+    fn at(
+        &self,
+        span: &Range<usize>,
+        path: impl Into<String>,
+        found: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Problem {
+        match self.text.variable_at(span.start) {
+            Some(variable) => Problem::variable(&variable.name, found, reason),
+            None => Problem::field(self.line(span.start), path, found, reason),
+        }
+    }
+
+    /// What stands at a place, as an error shows it.
+    fn found(&self, span: &Range<usize>) -> String {
+        match self.text.variable_at(span.start) {
+            Some(variable) => variable.shown(),
+            None => quoted(self.text.whole.get(span.clone()).unwrap_or_default()),
+        }
+    }
+
     /// A problem with the value of a key of the top level, or with an element of it.
     pub(crate) fn problem(
         &self,
@@ -91,8 +113,7 @@ impl<'t> Document<'t> {
         value: &Spanned<DeValue<'_>>,
         reason: impl Into<String>,
     ) -> Problem {
-        let found = quoted(self.text.get(value.span()).unwrap_or_default());
-        Problem::field(self.line(value.span().start), path, found, reason)
+        self.at(&value.span(), path, self.found(&value.span()), reason)
     }
 
     /// A problem with a key of the top level that has no business there.
@@ -101,7 +122,7 @@ impl<'t> Document<'t> {
             .root
             .get_key_value(key)
             .map_or(0..0, |(key, _)| key.span());
-        Problem::field(self.line(span.start), shown(key), "an unknown key", reason)
+        self.at(&span, shown(key), "an unknown key", reason)
     }
 
     /// Reads a table of the top level as a layer's configuration, or says what is wrong with it.
@@ -170,29 +191,18 @@ impl<'t> Document<'t> {
         let Some(entry) = entries.iter().rfind(|entry| entry.path == keys) else {
             let reason = format!("expected a value, as `{field}` {wrong}; {fix}");
             let path = format!("{table}.{field}");
-            return Some(Problem::field(
-                self.line(entry.span.start),
-                path,
-                "nothing",
-                reason,
-            ));
+            return Some(self.at(&entry.span, path, "nothing", reason));
         };
-        let found = quoted(self.text.get(entry.span.clone()).unwrap_or_default());
         let reason = match fix.starts_with("expected ") {
             true => fix.to_owned(),
             false => format!("expected another value, as this {wrong}; {fix}"),
         };
-        Some(Problem::field(
-            self.line(entry.span.start),
-            written(&entry.path),
-            found,
-            reason,
-        ))
+        let found = self.found(&entry.span);
+        Some(self.at(&entry.span, written(&entry.path), found, reason))
     }
 
     fn line(&self, offset: usize) -> usize {
-        let before = self.text.as_bytes().iter().take(offset);
-        before.filter(|byte| **byte == b'\n').count() + 1
+        self.text.line(offset)
     }
 
     /// Every key and value with its path. A key comes before its value and has the same path.
@@ -212,43 +222,34 @@ impl<'t> Document<'t> {
 
     /// Puts what the deserializer says into the words of a problem.
     fn explain(&self, entry: &Entry, message: &str) -> Problem {
-        let line = self.line(entry.span.start);
-        let found = quoted(self.text.get(entry.span.clone()).unwrap_or_default());
         let path = written(&entry.path);
         if let Some(rest) = message.strip_prefix("unknown field `") {
             let (unknown, known) = rest.rsplit_once("`, expected ").unwrap_or((rest, ""));
             let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
-            return Problem::field(
-                line,
-                path,
-                "an unknown key",
-                expected_one_of(unknown, &known),
-            );
+            let reason = expected_one_of(unknown, &known);
+            return self.at(&entry.span, path, "an unknown key", reason);
         }
         if let Some(field) = message.strip_prefix("missing field `") {
             let field = field.trim_end_matches('`');
-            return Problem::field(
-                line,
-                format!("{path}.{field}"),
-                "nothing",
-                "expected a value",
-            );
+            let path = format!("{path}.{field}");
+            return self.at(&entry.span, path, "nothing", "expected a value");
         }
         let reason = match message.split_once(", expected ") {
             Some((start, expected)) if start.starts_with("invalid ") => plain(expected),
             Some((start, expected)) if start.starts_with("found ") => plain(expected),
             _ => message.to_owned(),
         };
-        Problem::field(line, path, found, reason)
+        self.at(&entry.span, path, self.found(&entry.span), reason)
     }
 
     /// A problem of the TOML itself.
     fn syntax(&self, error: &Error) -> Problem {
         let span = error.span().unwrap_or(0..0);
-        let lines_before = self.text.get(..span.start).unwrap_or_default();
+        let lines_before = self.text.whole.get(..span.start).unwrap_or_default();
         let start = lines_before.rfind('\n').map_or(0, |newline| newline + 1);
         let line_text = self
             .text
+            .file()
             .get(start..)
             .unwrap_or_default()
             .lines()
@@ -354,30 +355,10 @@ fn shown(key: &str) -> String {
     if !short.is_empty() && short.chars().all(bare) {
         short
     } else {
-        crate::decision::json_string(&short)
+        json_string(&short)
     }
 }
 
 fn short(text: &str) -> String {
     text.chars().take(60).collect()
-}
-
-fn not_unicode(bytes: &[u8], error: &std::str::Utf8Error) -> Problem {
-    let position = error.valid_up_to();
-    let before = bytes.get(..position).unwrap_or_default();
-    let start = before
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |newline| newline + 1);
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let found = format!(
-        "the byte 0x{:02x}",
-        bytes.get(position).copied().unwrap_or_default()
-    );
-    Problem::column(
-        line,
-        position - start + 1,
-        found,
-        "expected text that is Unicode, written in UTF-8",
-    )
 }
