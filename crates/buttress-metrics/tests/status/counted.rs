@@ -1,6 +1,7 @@
 //! What the status tells is what a client counted, to the unit.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use buttress_circuit_breaker::CircuitBreakerLayer;
@@ -47,6 +48,12 @@ fn layer<'a>(report: &'a StatusReport, name: &str) -> (&'a LayerReport, &'a Even
     )
 }
 
+/// Lets so many milliseconds pass, in which others go on.
+async fn pass(millis: u64) {
+    let never = std::future::pending::<()>();
+    let _ = tokio::time::timeout(Duration::from_millis(millis), never).await;
+}
+
 /// One caller's hundred requests, one after the other.
 async fn call<S, E>(service: S, caller: u64) -> Counted
 where
@@ -60,7 +67,11 @@ where
             0 => Duration::from_millis(3),
             _ => Duration::from_secs(60),
         };
-        match tokio::time::timeout(patience, call).await {
+        let answer = tokio::time::timeout(patience, call).await;
+        if matches!(answer, Ok(Err(_))) {
+            pass(3).await;
+        }
+        match answer {
             Err(_) => counted.left += 1,
             Ok(Ok(_)) => counted.served += 1,
             Ok(Err(error)) => match error.why() {
@@ -76,12 +87,11 @@ where
     counted
 }
 
-/// Takes up to 6 ms, and fails for some numbers at a time, so that a breaker trips.
-async fn upstream(n: u64) -> io::Result<u64> {
-    let never = std::future::pending::<()>();
-    let _ = tokio::time::timeout(Duration::from_millis(n % 7), never).await;
-    match (n / 40) % 10 {
-        0 => Err(io::Error::other("no")),
+/// Takes up to 6 ms, and fails for six calls in a hundred, one after the other, so that a breaker trips.
+async fn upstream(n: u64, calls: &AtomicU64) -> io::Result<u64> {
+    pass(n % 7).await;
+    match calls.fetch_add(1, Relaxed) % 100 {
+        40..46 => Err(io::Error::other("no")),
         _ => Ok(n),
     }
 }
@@ -89,12 +99,13 @@ async fn upstream(n: u64) -> io::Result<u64> {
 /// 6,000 requests of 60 callers at once. Some callers go away after a while, some calls fail, the queue has too
 /// little room, the breaker trips now and then, and quota and budget are too small.
 async fn thousands() -> (Counted, StatusReport) {
+    let calls = AtomicU64::new(0);
     let metrics = Metrics::new();
     let measured = MetricsLayer::new("client");
     let queue = PriorityQueueLayer::new(8).capacity(24);
-    let breaker = CircuitBreakerLayer::consecutive_failures(8).open_for(Duration::from_millis(50));
-    let limit = RateLimitLayer::new(hourly(1_200));
-    let budget = TokenBudgetLayer::new(Dimension::REQUESTS, hourly(1_000));
+    let breaker = CircuitBreakerLayer::consecutive_failures(5).open_for(Duration::from_millis(5));
+    let limit = RateLimitLayer::new(hourly(1_000));
+    let budget = TokenBudgetLayer::new(Dimension::REQUESTS, hourly(500));
     let status = Status::new()
         .metrics(metrics.clone())
         .add("client", measured.handle())
@@ -109,7 +120,7 @@ async fn thousands() -> (Counted, StatusReport) {
         .layer(breaker.observe(observer("breaker")))
         .layer(limit.observe(observer("rate")))
         .layer(budget.observe(observer("budget")))
-        .service(service_fn(upstream));
+        .service(service_fn(|n| upstream(n, &calls)));
     let callers = (0..60).map(|caller| call(service.clone(), caller));
     let mut counted = Counted::default();
     for one in futures_util::future::join_all(callers).await {
@@ -179,14 +190,14 @@ fn assert_layers(counted: &Counted, report: &StatusReport) {
     let (rate, _) = layer(report, "rate");
     assert_eq!(
         (rate.quotas[0].used, rate.quotas[0].left),
-        (Some(1_200), Some(0))
+        (Some(1_000), Some(0))
     );
 
     // Whoever left did so while it waited or while it ran.
     let (queue, events) = layer(report, "queue");
     assert_eq!(asked("queue") + events.left, 6_000);
     assert_eq!((events.waiting, queue.waiting), (0, Some(0)));
-    let places = queue.queue.as_ref().expect("it is a queue").places;
+    let places = queue.queue.as_ref().expect("it has places").places;
     assert_eq!((places.idle, places.busy, places.draining), (8, 0, 0));
 }
 

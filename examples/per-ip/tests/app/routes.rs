@@ -270,7 +270,7 @@ async fn status_counts_exactly() {
         (&measured["started"], &measured["in_flight"]),
         (&17.into(), &0.into())
     );
-    assert_eq!(measured["ended"], json!({"success": 13, "throttled": 4}));
+    assert_eq!(measured["ended"], json!({"refused": 4, "success": 13}));
 
     tokio::time::advance(Duration::from_secs(60)).await;
     let later = status(&app).await;
@@ -297,7 +297,7 @@ async fn a_scrape_tells_the_same_as_the_status() {
     for _ in 0..7 {
         chat(&app, "192.0.2.1").await;
     }
-    send(&app, from("192.0.2.1", Request::get("/nowhere")), "").await;
+    send(&app, from("192.0.2.1", Request::get("/health")), "").await;
     let scrape = send(&app, Request::get("/metrics"), "").await;
     assert!(scrape.field("content-type").starts_with("text/plain"));
     let value = |series: &str| {
@@ -317,9 +317,9 @@ async fn a_scrape_tells_the_same_as_the_status() {
     let served =
         "\"POST\",http_route=\"/chat\",http_response_status_class=\"2xx\",outcome=\"success\"}";
     assert_eq!(value(&of(served)), "5");
-    let nowhere =
-        "\"GET\",http_route=\"unmatched\",http_response_status_class=\"4xx\",outcome=\"success\"}";
-    assert_eq!(value(&of(nowhere)), "1");
+    let health =
+        "\"GET\",http_route=\"/health\",http_response_status_class=\"2xx\",outcome=\"success\"}";
+    assert_eq!(value(&of(health)), "1");
 
     let status = status(&app).await;
     assert_counts(&status["chat"], [1, 5, 2]);
