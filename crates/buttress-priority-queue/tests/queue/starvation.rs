@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use buttress_core::KeyHash;
 use buttress_core::test_util::advance;
+use buttress_core::{KeyHash, Reason};
 use buttress_priority_queue::algorithm::{Item, Ring};
 use buttress_priority_queue::{Priority, PriorityQueue, QueueDemand, Settings};
 use proptest::prelude::*;
@@ -71,6 +71,38 @@ async fn whoever_was_served_goes_behind_all_who_wait_at_that_moment() {
     assert!(third.look_if_woken().is_admitted());
     third.leave();
     assert!(crowd[0].look_if_woken().is_admitted());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_rises_at_one_instant_is_ordered_by_arrival() {
+    let settings = Settings {
+        capacity: 2,
+        fair: true,
+        ageing: Some(SECOND),
+        ..Settings::new(1)
+    };
+    let queue = PriorityQueue::new(settings).unwrap();
+    let ask = |priority, tenant| {
+        let demand = QueueDemand::new(priority);
+        call(&queue, demand.tenant(KeyHash::from_number(tenant), 1))
+    };
+    let running = ask(Priority::Medium, 0);
+    // Those who are pushed out leave their storage in another order than they came in.
+    let mut pushed_out = [ask(Priority::Medium, 0), ask(Priority::Medium, 0)];
+    let mut first = ask(Priority::High, 0);
+    let mut second = ask(Priority::High, 1);
+    for caller in &mut pushed_out {
+        assert_eq!(
+            caller.look_if_woken().rejection().reason(),
+            Reason::QueueFull
+        );
+    }
+    advance(5 * SECOND).await;
+    running.leave();
+    assert!(first.look_if_woken().is_admitted());
+    assert!(second.look_if_woken().waits());
+    first.leave();
+    assert!(second.look_if_woken().is_admitted());
 }
 
 proptest! {
