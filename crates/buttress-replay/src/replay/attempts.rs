@@ -59,6 +59,8 @@ type Handle = Arc<Mutex<State>>;
 
 /// An attempt that runs, or has come to its end and was not asked for it yet.
 struct State {
+    /// Lets the attempt be polled.
+    waker: Waker,
     future: Option<Pin<Box<dyn Future<Output = Result> + Send>>>,
     result: Option<Result>,
     asking: Option<Waker>,
@@ -92,7 +94,7 @@ impl Attempts {
     /// Lets the attempt go on, and wakes who asked for its end if it has come.
     pub(super) fn poll(&self, request: usize) {
         if let Some(handle) = self.handle(request)
-            && let Some(asking) = self.go_on(request, &handle)
+            && let Some(asking) = Self::go_on(&handle)
         {
             asking.wake();
         }
@@ -104,10 +106,11 @@ impl Attempts {
     }
 
     /// Polls the attempt; who waits for its end, if it has just come.
-    fn go_on(&self, request: usize, handle: &Handle) -> Option<Waker> {
-        let mut future = handle.lock().future.take()?;
-        let part = Part::Attempt;
-        let waker = self.ready.waker(Task { request, part });
+    fn go_on(handle: &Handle) -> Option<Waker> {
+        let (mut future, waker) = {
+            let mut state = handle.lock();
+            (state.future.take()?, state.waker.clone())
+        };
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         let mut state = handle.lock();
         match polled {
@@ -141,7 +144,9 @@ impl Service<Call> for Apart {
 
     fn call(&mut self, call: Call) -> Awaited {
         let request = call.request;
+        let part = Part::Attempt;
         let handle = Arc::new(Mutex::new(State {
+            waker: self.attempts.ready.waker(Task { request, part }),
             future: Some(self.inner.call(call)),
             result: None,
             asking: None,
@@ -176,7 +181,7 @@ impl Future for Awaited {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result> {
         let this = &mut *self;
         if std::mem::take(&mut this.is_new) {
-            this.attempts.go_on(this.request, &this.handle);
+            Attempts::go_on(&this.handle);
         }
         let mut state = this.handle.lock();
         match state.result.take() {

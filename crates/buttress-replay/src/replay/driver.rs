@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use buttress_core::time::later;
@@ -47,7 +47,11 @@ enum Due {
     Cut,
 }
 
-type Way = Pin<Box<dyn Future<Output = ()>>>;
+/// A request's way through the layers, and what lets it be polled.
+struct Way {
+    future: Pin<Box<dyn Future<Output = ()>>>,
+    waker: Waker,
+}
 
 struct Driver {
     world: World,
@@ -249,10 +253,14 @@ impl Driver {
         }
         drop(world);
         let stack = self.built.stack.clone();
-        self.ways[request] = Some(Box::pin(serve(stack, call, self.world.clone())));
-        self.open += 1;
         let part = Part::Whole;
-        self.poll(Task { request, part });
+        let task = Task { request, part };
+        self.ways[request] = Some(Way {
+            future: Box::pin(serve(stack, call, self.world.clone())),
+            waker: self.ready.waker(task),
+        });
+        self.open += 1;
+        self.poll(task);
     }
 
     /// Polls whoever has been woken until nobody is. Each is followed to its end before the next, also where
@@ -290,14 +298,11 @@ impl Driver {
         match task.part {
             Part::Attempt => self.attempts.poll(request),
             Part::Whole => {
-                let waker = self.ready.waker(task);
-                if way
-                    .as_mut()
-                    .poll(&mut Context::from_waker(&waker))
-                    .is_ready()
-                {
+                let mut cx = Context::from_waker(&way.waker);
+                if way.future.as_mut().poll(&mut cx).is_ready() {
                     self.ways[request] = None;
                     self.open -= 1;
+                    self.world.lock().records[request].slots = Vec::new();
                 }
             }
         }
