@@ -28,7 +28,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// A real endpoint, such as that of the provider, with the key of the environment's OPENAI_API_KEY.
+    /// A real endpoint, with the key of the environment's OPENAI_API_KEY.
     /// What its quotas are only you know, so a file must say it.
     #[arg(long, value_name = "URL", requires = "config")]
     pub base_url: Option<Uri>,

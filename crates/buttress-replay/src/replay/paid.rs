@@ -73,6 +73,10 @@ impl Decides for Asked {
         }
     }
 
+    fn refusals(&self, demand: &Demand, now: &Now, each: &mut dyn FnMut(Rejection)) {
+        self.policy.refusals(demand, now, each);
+    }
+
     fn touches(&self, demand: &Demand, limit: LimitId) -> bool {
         self.policy.touches(demand, limit)
     }
