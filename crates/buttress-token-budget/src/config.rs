@@ -1,6 +1,5 @@
 //! The `[token_budget]` table of a configuration file.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,12 +8,9 @@ use buttress_quota::Quota;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::budget::TokenBudget;
-use crate::builder::{DEFAULT_KEYS, TokenBudgetBuilder};
+use crate::builder::TokenBudgetBuilder;
 use crate::dimension::Dimension;
-use crate::limits::{Limit, LimitsError};
-
-/// How many keys a table may be rated for: beyond this it would not fit into memory.
-const MOST_KEYS: u64 = 1 << 28;
+use crate::limits::LimitsError;
 
 /// A budget of tokens as a configuration file writes it.
 ///
@@ -28,7 +24,7 @@ const MOST_KEYS: u64 = 1 << 28;
 /// assert!(budget.would_fit("alice", Amounts::total(150_001)).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Fields")]
 #[non_exhaustive]
 pub struct TokenBudgetConfig {
@@ -40,12 +36,6 @@ pub struct TokenBudgetConfig {
     pub global: Vec<Quota>,
     /// How long a request may wait instead of being refused.
     pub wait: Option<Duration>,
-    /// How many live keys the table is rated for.
-    pub keys: usize,
-    /// Whether what would be refused is counted and nothing refused.
-    pub shadow: bool,
-    /// Other quotas for single keys.
-    pub overrides: BTreeMap<String, Vec<Quota>>,
     /// Seeds the keyed table's hash, so that runs repeat; at random without one. No key of the table: a
     /// configuration has one seed for all that draws lots.
     pub seed: Option<u64>,
@@ -64,37 +54,17 @@ impl TokenBudgetConfig {
     /// A builder of such a budget, for what no file says: its wall clock.
     #[must_use]
     pub fn builder(&self) -> TokenBudgetBuilder {
-        let mut builder = TokenBudget::builder().keys(self.keys).shadow(self.shadow);
+        let mut builder = TokenBudget::builder();
         for quota in &self.limits {
             builder = builder.limit(Dimension::TOTAL, quota.clone());
         }
         for quota in &self.global {
             builder = builder.global(Dimension::TOTAL, quota.clone());
         }
-        for (key, quotas) in &self.overrides {
-            let limits = quotas.iter().cloned();
-            let limits = limits.map(|quota| Limit::new(Dimension::TOTAL, quota));
-            builder = builder.override_for(key.clone(), limits);
-        }
         match self.seed {
             Some(seed) => builder.seed(seed),
             None => builder,
         }
-    }
-}
-
-impl fmt::Debug for TokenBudgetConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenBudgetConfig")
-            .field("enabled", &self.enabled)
-            .field("limits", &self.limits)
-            .field("global", &self.global)
-            .field("wait", &self.wait)
-            .field("keys", &self.keys)
-            .field("shadow", &self.shadow)
-            // Keys can be secrets, and a seed can be aimed at.
-            .field("overrides", &self.overrides.len())
-            .finish_non_exhaustive()
     }
 }
 
@@ -108,11 +78,6 @@ struct Fields {
     #[serde(default)]
     global: Vec<Text>,
     wait: Option<Setting>,
-    keys: Option<Keys>,
-    #[serde(default)]
-    shadow: bool,
-    #[serde(default)]
-    overrides: BTreeMap<String, OneOrMore>,
 }
 
 fn enabled() -> bool {
@@ -124,15 +89,11 @@ impl TryFrom<Fields> for TokenBudgetConfig {
 
     fn try_from(fields: Fields) -> Result<Self, String> {
         let quotas = |texts: Vec<Text>| texts.into_iter().map(|text| text.0).collect();
-        let overrides = fields.overrides.into_iter();
         let config = Self {
             enabled: fields.enabled,
             limits: quotas(fields.limits),
             global: quotas(fields.global),
             wait: fields.wait.map(|text| text.0),
-            keys: fields.keys.map_or(DEFAULT_KEYS, |keys| keys.0),
-            shadow: fields.shadow,
-            overrides: overrides.map(|(key, list)| (key, quotas(list.0))).collect(),
             seed: None,
         };
         match config.budget() {
@@ -170,36 +131,5 @@ impl<'de> Deserialize<'de> for Text {
         }
 
         deserializer.deserialize_str(Visitor)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(try_from = "Vec<Text>")]
-struct OneOrMore(Vec<Text>);
-
-impl TryFrom<Vec<Text>> for OneOrMore {
-    type Error = &'static str;
-
-    fn try_from(quotas: Vec<Text>) -> Result<Self, Self::Error> {
-        match quotas.is_empty() {
-            true => Err("expected at least one quota"),
-            false => Ok(Self(quotas)),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(try_from = "u64")]
-struct Keys(usize);
-
-impl TryFrom<u64> for Keys {
-    type Error = String;
-
-    fn try_from(keys: u64) -> Result<Self, String> {
-        let known = usize::try_from(keys).ok();
-        known
-            .filter(|_| (1..=MOST_KEYS).contains(&keys))
-            .map(Self)
-            .ok_or_else(|| format!("expected a number of keys from 1 to {MOST_KEYS}"))
     }
 }

@@ -42,10 +42,6 @@ async fn run(options: &Options) -> Result<(), BoxError> {
         }
         None => Config::read(include_str!("../client.toml"))?,
     };
-    #[cfg(feature = "tls")]
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .map_err(|_| "another provider of TLS was there before")?;
     let http = reqwest::Client::builder().build()?;
     let http = buttress::reqwest::client(http).into_service();
 

@@ -22,6 +22,10 @@ fn with(table: &Table, field: &str, value: &str) -> String {
     for (name, value) in needed(table.name).iter().filter(|(name, _)| *name != field) {
         text.push_str(&format!("{name} = {value}\n"));
     }
+    if field == "open_max" {
+        // It is bounded by its neighbour too.
+        text.push_str("open_for = '1ms'\n");
+    }
     text.push_str(&format!("{field} = {value}\n"));
     text
 }

@@ -87,8 +87,8 @@ fn values_are_checked() {
     for (line, field, words) in [
         ("limits = [\"5\"]", "limits[0]", "`\"5\"`"),
         ("limits = [\"1/s\"]\nwait = \"0s\"", "wait", "`\"0s\"`"),
-        ("limits = [\"1/s\"]\nshadow = 1", "shadow", "`1`"),
-        ("limits = [\"1/s\"]\nburst = 5", "burst", "unknown"),
+        ("limits = [\"1/s\"]\nshadow = true", "shadow", "unknown"),
+        ("limits = [\"1/s\"]\nkeys = 5", "keys", "unknown"),
     ] {
         let place = line.matches('\n').count() + 2;
         refused(
