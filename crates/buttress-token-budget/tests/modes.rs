@@ -143,3 +143,36 @@ async fn limits_have_one_name_for_all_who_share_them() {
     let demand = budget.demand(&[budget.hash("a")], Amounts::total(1));
     assert!(!budget.touches(&demand, stranger));
 }
+
+#[test]
+fn limits_for_all_keys_together_come_later_where_room_was_left_for_them() {
+    let limit = |text| Limit::new(Dimension::TOTAL, quota(text));
+    let budget = TokenBudget::builder()
+        .limit(Dimension::TOTAL, quota("100/minute"))
+        .global_later()
+        .build()
+        .unwrap();
+    assert_eq!(budget.limits().len(), 2);
+    assert!(budget.would_fit("alice", Amounts::total(100)).is_ok());
+    budget.set_limits(1, [limit("50/minute")]).unwrap();
+    assert!(budget.would_fit("alice", Amounts::total(51)).is_err());
+    budget.set_limits(1, []).unwrap();
+    assert!(budget.would_fit("alice", Amounts::total(51)).is_ok());
+    let [few, many] = [1, 12].map(|count| vec![limit("50/minute"); count]);
+    budget
+        .set_all_limits(vec![few.clone(), many.clone()])
+        .unwrap();
+    // One scope after the other there would be too many for a while.
+    budget.set_all_limits(vec![many.clone(), few]).unwrap();
+    assert_eq!(
+        budget.limits().iter().map(Vec::len).collect::<Vec<_>>(),
+        [12, 1]
+    );
+    let refused = budget.set_all_limits(vec![many.clone(), many.clone()]);
+    assert_eq!(refused, Err(LimitsError::TooManyLimits(24)));
+    assert_eq!(
+        budget.set_all_limits(vec![many]),
+        Err(LimitsError::NoSuchScope(1))
+    );
+    assert_eq!(budget.limits()[1].len(), 1);
+}

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use buttress_config::{Stack, StackBody, StackConfig, StackRequest, StackService};
+use buttress_core::time::now;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -77,7 +78,7 @@ impl Service<StackRequest> for Upstream {
                 number("status").unwrap_or(200),
             );
             if takes > 0 {
-                tokio::time::sleep(Duration::from_millis(takes.into())).await;
+                tokio::time::sleep_until(now() + Duration::from_millis(takes.into())).await;
             }
             let body = request.into_body().collect().await.unwrap().to_bytes();
             drop(running);

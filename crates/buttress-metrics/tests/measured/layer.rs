@@ -4,6 +4,7 @@ use std::future::{pending, ready};
 use std::io;
 use std::time::Duration;
 
+use buttress_core::time::now;
 use buttress_core::{Error, Reason, Rejection, When, as_timed_out};
 use buttress_metrics::{Ending, LayerMetrics, Measured, Metrics, MetricsHandle, MetricsLayer};
 use futures_util::poll;
@@ -65,7 +66,7 @@ async fn every_call_is_counted_once_by_how_it_ended() {
 async fn times_are_those_of_the_paused_clock_and_leave_the_last_minute() {
     let layer = MetricsLayer::new("times");
     let service = layer.layer(service_fn(async |millis: u64| {
-        tokio::time::sleep(Duration::from_millis(millis)).await;
+        tokio::time::sleep_until(now() + Duration::from_millis(millis)).await;
         Ok::<_, io::Error>(())
     }));
     for millis in 1..=100 {
