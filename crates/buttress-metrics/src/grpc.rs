@@ -34,7 +34,7 @@ impl<B: Body, B2: Body> Protocol<Request<B>, Response<B2>> for Grpc {
             Some(names) => seen
                 .0
                 .known(names)
-                .unwrap_or_else(|| Place::Unproven(uri.clone())),
+                .unwrap_or_else(|| Place::Unproven(Box::new(uri.clone()))),
             None => Place::Other,
         };
         Asked {

@@ -50,9 +50,9 @@ pub(crate) enum Place {
     /// With all that have no series of their own.
     Other,
     /// A call of gRPC by a name that was not seen before: anybody can make names up, so it gets a series only
-    /// once the service knows it.
+    /// once the service knows it. Boxed, because it is seldom and every call is moved about.
     #[cfg(feature = "http")]
-    Unproven(http::Uri),
+    Unproven(Box<http::Uri>),
 }
 
 impl Shared {
