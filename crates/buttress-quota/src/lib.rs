@@ -33,6 +33,8 @@ mod quota_error;
 mod quota_text;
 mod rule;
 mod rules;
+#[cfg(feature = "serde")]
+mod setting;
 mod share;
 mod window;
 #[cfg(feature = "calendar")]
@@ -60,6 +62,8 @@ pub mod parts {
     pub use crate::kept::{Kept, KeptLog};
     pub use crate::rule::{Rule, State, View};
     pub use crate::rules::{Likeness, is_equal};
+    #[cfg(feature = "serde")]
+    pub use crate::setting::read as read_setting;
 }
 
 #[cfg(feature = "calendar")]

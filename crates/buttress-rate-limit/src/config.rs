@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use buttress_core::duration::{Setting, has_finer_unit};
+use buttress_core::duration::Setting;
 use buttress_quota::Quota;
-use serde::{Deserialize, Deserializer, de};
+use buttress_quota::parts::read_setting;
+use serde::{Deserialize, Deserializer};
 
 use crate::builder::{DEFAULT_KEYS, RateLimiterBuilder};
 use crate::limiter::RateLimiter;
@@ -141,30 +142,12 @@ impl TryFrom<Fields> for RateLimitConfig {
     }
 }
 
-/// A quota as text. It is read through a visitor, so that an error stays with its element of a list.
+/// A quota as text.
 struct Text(Quota);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl de::Visitor<'_> for Visitor {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a quota in quotes, such as \"5/minute\"")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
-                let quota = text.parse().map_err(E::custom)?;
-                match has_finer_unit(text) {
-                    true => Err(E::custom("expected a period in ms, s, m, h or d")),
-                    false => Ok(Text(quota)),
-                }
-            }
-        }
-
-        deserializer.deserialize_str(Visitor)
+        read_setting(deserializer, "5/minute").map(Self)
     }
 }
 
